@@ -102,15 +102,17 @@ def breaking() -> None:
         run([tool("buf"), "breaking", str(image), *against, "--config", "buf.yaml", "--path", "protos"])
 
 
-def renew_baseline() -> None:
+def baseline() -> None:
     """Makes the present protos the ones that ``--breaking`` compares with."""
     write_image(BASELINE, comments=False)
 
 
 def main() -> None:
+    """Does the one thing that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m tools.protos", description="Generate and check the protos' code.")
     choice = parser.add_mutually_exclusive_group()
-    for action, flag in ((check, "--check"), (lint, "--lint"), (breaking, "--breaking"), (renew_baseline, "--baseline")):
+    for action in (check, lint, breaking, baseline):
+        flag = f"--{action.__name__}"
         choice.add_argument(flag, dest="action", action="store_const", const=action, help=action.__doc__)
     parser.set_defaults(action=regenerate)
     parser.parse_args().action()
