@@ -267,7 +267,7 @@ class VerifyTokenRequest(_message.Message):
 
     ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
-    """As the caller sent it, without `Bearer`. Longer than 8,192 characters is malformed."""
+    """As the caller sent it, without `Bearer`. More than 4,096 characters are malformed."""
     def __init__(
         self,
         *,

@@ -5,8 +5,9 @@ chat.v1: why a call to chat failed, for programs.
 
 Every failed call carries google.rpc.Status in its trailing metadata (`grpc-status-details-bin`), with a
 google.rpc.ErrorInfo whose `domain` is `chat.parley` and whose `reason` is a name below without `ERROR_REASON_`.
-Decide by the reason; the message is for people and may change. The request's id is in ErrorInfo.metadata under
-`request_id` and in the `x-request-id` trailer: quote it when you ask for help.
+Decide by the reason; the message is for people and may change. ErrorInfo.metadata has facts, as named below. The
+trailer `x-request-id` has the call's id, the client's own where it sent one under that name: quote it when you ask
+for help.
 """
 
 from google.protobuf import descriptor as _descriptor
@@ -35,11 +36,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Correct the request: sent again as it is, it fails again.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 2
-    """UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session.
-    Call auth's RefreshToken once and repeat; if that is refused too, log in.
+    """UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the fact
+    `inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and repeat; if
+    that is refused too, log in.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 3
-    """PERMISSION_DENIED. The token is good, but not for this method. Do not repeat."""
+    """PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.
+    Do not repeat.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 4
     """ABORTED. The thing changed since its etag was read. Read it again, apply the change to that, and repeat."""
     ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 5
@@ -63,7 +67,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 10
     """ABORTED. A concurrent change got in the way and nothing was written. Repeat the call as it is."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 11
-    """INTERNAL. A mistake of ours; the log has it under the request's id. Repeating seldom helps; report it."""
+    """INTERNAL. A mistake of ours; the log has it under the call's id, here also the fact `request_id`. Repeating seldom
+    helps; report it.
+    """
     ERROR_REASON_CONVERSATION_NOT_FOUND: _ErrorReason.ValueType  # 100
     """NOT_FOUND. No such conversation of the caller's; a deleted one ends here after its `purge_time`."""
     ERROR_REASON_CONVERSATION_DELETED: _ErrorReason.ValueType  # 101
@@ -91,11 +97,14 @@ ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
 Correct the request: sent again as it is, it fails again.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
-"""UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session.
-Call auth's RefreshToken once and repeat; if that is refused too, log in.
+"""UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the fact
+`inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and repeat; if
+that is refused too, log in.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 3
-"""PERMISSION_DENIED. The token is good, but not for this method. Do not repeat."""
+"""PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.
+Do not repeat.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 4
 """ABORTED. The thing changed since its etag was read. Read it again, apply the change to that, and repeat."""
 ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 5
@@ -119,7 +128,9 @@ the same `request_id` where there is one.
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 10
 """ABORTED. A concurrent change got in the way and nothing was written. Repeat the call as it is."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 11
-"""INTERNAL. A mistake of ours; the log has it under the request's id. Repeating seldom helps; report it."""
+"""INTERNAL. A mistake of ours; the log has it under the call's id, here also the fact `request_id`. Repeating seldom
+helps; report it.
+"""
 ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 100
 """NOT_FOUND. No such conversation of the caller's; a deleted one ends here after its `purge_time`."""
 ERROR_REASON_CONVERSATION_DELETED: ErrorReason.ValueType  # 101
