@@ -418,7 +418,9 @@ class GetJwksResponse(_message.Message):
 
     @_builtins.property
     def max_age(self) -> _duration_pb2.Duration:
-        """How long the set may be kept before it is asked for again. Ask earlier when a token names a `kid` that is not in it."""
+        """How long the set may be kept before it is asked for again. Ask earlier when a token names a `kid` that is not in
+        it.
+        """
 
     def __init__(
         self,

@@ -137,13 +137,17 @@ class ListComponentsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """The conversation. May be left out where `session_id` is given: then those of all conversations, deleted ones excepted."""
+    """The conversation. May be left out where `session_id` is given: then those of all conversations, deleted ones
+    excepted.
+    """
     type: _builtins.str
     """Only components of this type, such as `text/tsx`. Left out: of all types."""
     session_id: _builtins.str
     """Only components whose current version this sign-in wrote. A session that is not the caller's has written none."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of content."""
+    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of
+    content.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""
     show_deleted: _builtins.bool
@@ -260,7 +264,9 @@ class ListComponentVersionsRequest(_message.Message):
     component_id: _builtins.str
     """Its id."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of content."""
+    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of
+    content.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""
     def __init__(

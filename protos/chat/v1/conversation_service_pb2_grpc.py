@@ -130,8 +130,8 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListConversationSessions(self, request, context):
-        """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in took
-        part in. The newest link first.
+        """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in
+        took part in. The newest link first.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -45,8 +45,8 @@ class ConversationServiceStub:
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
     """
     ListConversationSessions: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationSessionsRequest, _conversation_service_pb2.ListConversationSessionsResponse]
-    """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in took
-    part in. The newest link first.
+    """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in
+    took part in. The newest link first.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
     """
     MarkRead: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.MarkReadRequest, _conversation_service_pb2.MarkReadResponse]
@@ -125,8 +125,8 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ListConversationSessionsRequest,
         context: _aio.ServicerContext[_conversation_service_pb2.ListConversationSessionsRequest, _abc.Awaitable[_conversation_service_pb2.ListConversationSessionsResponse]],
     ) -> _abc.Awaitable[_conversation_service_pb2.ListConversationSessionsResponse]:
-        """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in took
-        part in. The newest link first.
+        """The sign-ins that took part in a conversation with how far each has read; or the conversations that one sign-in
+        took part in. The newest link first.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
         """
 

@@ -36,9 +36,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Correct the request: sent again as it is, it fails again.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 2
-    """UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the fact
-    `inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and repeat; if
-    that is refused too, log in.
+    """UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the
+    fact `inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and
+    repeat; if that is refused too, log in.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 3
     """PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.
@@ -97,9 +97,9 @@ ERROR_REASON_INVALID_FIELDS: ErrorReason.ValueType  # 1
 Correct the request: sent again as it is, it fails again.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 2
-"""UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the fact
-`inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and repeat; if
-that is refused too, log in.
+"""UNAUTHENTICATED. The access token is missing, malformed, expired or of an ended session; where one was sent, the
+fact `inactive_reason` says which (auth.v1.InactiveReason without its prefix). Call auth's RefreshToken once and
+repeat; if that is refused too, log in.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 3
 """PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.

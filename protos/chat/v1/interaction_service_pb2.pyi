@@ -142,7 +142,9 @@ class ListInteractionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """The conversation. May be left out where `session_id` is given: then those of all conversations, deleted ones excepted."""
+    """The conversation. May be left out where `session_id` is given: then those of all conversations, deleted ones
+    excepted.
+    """
     session_id: _builtins.str
     """Only runs that this sign-in asked for. A session that is not the caller's has none."""
     page_size: _builtins.int

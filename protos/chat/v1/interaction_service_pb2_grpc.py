@@ -58,8 +58,8 @@ class InteractionServiceServicer:
 
     def RecordInteraction(self, request, context):
         """Records a run that has ended, with its answer.
-        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of the
-        conversation's), REQUEST_ID_REUSED.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of
+        the conversation's), REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,8 +22,8 @@ class InteractionServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordInteraction: _aio.UnaryUnaryMultiCallable[_interaction_service_pb2.RecordInteractionRequest, _interaction_service_pb2.RecordInteractionResponse]
     """Records a run that has ended, with its answer.
-    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of the
-    conversation's), REQUEST_ID_REUSED.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of
+    the conversation's), REQUEST_ID_REUSED.
     """
     GetInteraction: _aio.UnaryUnaryMultiCallable[_interaction_service_pb2.GetInteractionRequest, _interaction_service_pb2.GetInteractionResponse]
     """One run, with its answer.
@@ -44,8 +44,8 @@ class InteractionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_interaction_service_pb2.RecordInteractionRequest, _abc.Awaitable[_interaction_service_pb2.RecordInteractionResponse]],
     ) -> _abc.Awaitable[_interaction_service_pb2.RecordInteractionResponse]:
         """Records a run that has ended, with its answer.
-        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of the
-        conversation's), REQUEST_ID_REUSED.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of
+        the conversation's), REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -196,8 +196,8 @@ class ListMessagesRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """The conversation. May be left out where `session_id` is given: then what that sign-in wrote in all conversations, in
-    the order of time, deleted conversations excepted.
+    """The conversation. May be left out where `session_id` is given: then what that sign-in wrote in all conversations,
+    in the order of time, deleted conversations excepted.
     """
     page_size: _builtins.int
     """How many at most; 0 means 50, and more than 200 means 200."""

@@ -20,7 +20,8 @@ class MessageServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]
-    """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of commits.
+    """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of
+    commits.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, RATE_LIMITED, OVERLOADED.
     """
     BatchSendMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.BatchSendMessagesRequest, _message_service_pb2.BatchSendMessagesResponse]
@@ -45,7 +46,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.SendMessageRequest,
         context: _aio.ServicerContext[_message_service_pb2.SendMessageRequest, _abc.Awaitable[_message_service_pb2.SendMessageResponse]],
     ) -> _abc.Awaitable[_message_service_pb2.SendMessageResponse]:
-        """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of commits.
+        """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of
+        commits.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, RATE_LIMITED, OVERLOADED.
         """
 
