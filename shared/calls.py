@@ -1,0 +1,66 @@
+"""The call being served: who asks, under which id, and how much time is left. One for each RPC, in a context variable."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from shared import clock
+from shared.errors import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The user behind a verified access token, and the session it was signed in on."""
+
+    user_id: UUID
+    session_id: UUID
+    roles: tuple[str, ...] = ()
+    auth_methods: tuple[str, ...] = ()
+    expire_time: datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One RPC on its way through the house; deadline is in seconds of the monotonic clock."""
+
+    method: str
+    request_id: str
+    address: str = ""
+    user_agent: str = ""
+    deadline: float | None = None
+    started: float = field(default_factory=clock.monotonic)
+    principal: Principal | None = None
+    code: str = "OK"
+    reason: str = ""
+
+
+current: ContextVar[Call | None] = ContextVar("current", default=None)
+
+
+def principal() -> Principal:
+    """Who is calling; the access interceptor has seen to it on every RPC that is not public."""
+    call = current.get()
+    if call is None or call.principal is None:
+        raise Unauthenticated
+    return call.principal
+
+
+def address() -> str:
+    """The network address of the caller, without a port; empty where there is none."""
+    call = current.get()
+    return call.address if call else ""
+
+
+def user_agent() -> str:
+    """What the caller says of its client; empty where it says nothing."""
+    call = current.get()
+    return call.user_agent if call else ""
+
+
+def remaining(limit: float) -> float:
+    """Seconds that an outside call may take: the limit, or what is left of the caller's deadline if that is less."""
+    call = current.get()
+    if call is None or call.deadline is None:
+        return limit
+    return min(limit, max(call.deadline - clock.monotonic(), 0.0))

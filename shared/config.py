@@ -1,0 +1,167 @@
+"""Settings of a service, read once from the environment (or from files, for secrets) and never changed after.
+
+`.env.example` lists them all. A bad one stops the start with a sentence.
+"""
+
+import base64
+import binascii
+import os
+import sys
+from enum import StrEnum
+from typing import Annotated, Self, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.db import PoolSettings
+
+_MASTER_KEY_BYTES = 32
+_PUBLISHED = ("change-me", "changeme", "example", "password", "postgres", "secret")
+
+
+class Environment(StrEnum):
+    """Where the service runs; production refuses what is convenient and unsafe."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class LogFormat(StrEnum):
+    """JSON for machines, or coloured lines for people."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    """The least that is logged."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _check_master_key(value: SecretStr) -> SecretStr:
+    try:
+        raw = base64.b64decode(value.get_secret_value(), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64") from None
+    if len(raw) < _MASTER_KEY_BYTES or len(set(raw)) < 8:
+        raise ValueError("must be base64 of 32 random bytes: `openssl rand -base64 32` makes one")
+    return value
+
+
+def _check_scheme(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"must begin with {' or '.join(schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+DatabaseUrl = Annotated[SecretStr, _check_scheme("postgresql://", "postgres://")]
+RedisUrl = Annotated[SecretStr, _check_scheme("redis://", "rediss://", "unix://")]
+MasterKey = Annotated[SecretStr, AfterValidator(_check_master_key)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceConfig(BaseSettings):
+    """What both services are told; each adds its own under its prefix."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    environment: Environment = Field(Environment.DEVELOPMENT, validation_alias="APP_ENV")
+    log_level: LogLevel = Field(LogLevel.INFO, validation_alias="LOG_LEVEL")
+    log_format: LogFormat = Field(LogFormat.JSON, validation_alias="LOG_FORMAT")
+    redis_url: RedisUrl = Field(validation_alias="REDIS_URL")
+    host: str = "127.0.0.1"
+    ops_host: str = "127.0.0.1"
+    port: Port
+    ops_port: Port
+    database_url: DatabaseUrl
+    migration_database_url: DatabaseUrl | None = None
+    master_key: MasterKey
+    slow_query_ms: Annotated[int, Field(ge=1)] = 100
+    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
+    reflection: bool | None = None
+
+    @property
+    def production(self) -> bool:
+        """Whether convenience gives way to safety."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def reflect(self) -> bool:
+        """Whether server reflection is on: in development, or where it is asked for."""
+        return not self.production if self.reflection is None else self.reflection
+
+    @property
+    def owner_url(self) -> str:
+        """The database as the role that migrates; the serving role's where no other is given."""
+        return (self.migration_database_url or self.database_url).get_secret_value()
+
+    @property
+    def master_key_bytes(self) -> bytes:
+        """The key that every other key of the service is derived from."""
+        return base64.b64decode(self.master_key.get_secret_value())
+
+    @property
+    def pool(self) -> PoolSettings:
+        """The pool's sizes and limits for this environment."""
+        slow = self.slow_query_ms / 1000
+        if self.production:
+            return PoolSettings(
+                max_size=20,
+                min_size=5,
+                acquire_timeout=2.0,
+                statement_timeout=5.0,
+                lock_timeout=1.0,
+                idle_timeout=300.0,
+                slow_query_seconds=slow,
+            )
+        return PoolSettings(
+            max_size=10,
+            min_size=2,
+            acquire_timeout=5.0,
+            statement_timeout=15.0,
+            lock_timeout=2.0,
+            idle_timeout=60.0,
+            slow_query_seconds=slow,
+        )
+
+    @model_validator(mode="after")
+    def _refuse_published_secrets(self) -> Self:
+        if self.production:
+            for name in ("database_url", "redis_url", "migration_database_url"):
+                secret = getattr(self, name)
+                if secret is not None and _password(secret.get_secret_value()) in _PUBLISHED:
+                    raise ValueError(f"{name}: production refuses a password that anyone can guess")
+        return self
+
+
+Config = TypeVar("Config", bound=ServiceConfig)
+
+
+def read(kind: type[Config]) -> Config:
+    """The settings from the environment; a bad one prints what to mend and ends the process with code 2."""
+    try:
+        return kind(_secrets_dir=os.environ.get("PARLEY_SECRETS_DIR"))  # type: ignore[call-arg]
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            print(_sentence(prefix, problem["loc"], problem["msg"]), file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _sentence(prefix: str, location: tuple[int | str, ...], message: str) -> str:
+    name = str(location[0]) if location else ""
+    variable = name if name.isupper() else f"{prefix}{name}".upper()
+    cause = "is not set: see .env.example" if message == "Field required" else message.removeprefix("Value error, ")
+    return f"{variable} {cause}" if name else cause
+
+
+def _password(url: str) -> str:
+    credentials = url.partition("://")[2].rpartition("@")[0]
+    return credentials.partition(":")[2]

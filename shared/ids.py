@@ -1,0 +1,19 @@
+"""Identifiers: UUID version 7 (RFC 9562 section 5.7), ordered by the time they were made."""
+
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+
+def new_id() -> UUID:
+    """A fresh identifier. It is unique, not secret: never use one where a caller must not guess."""
+    return uuid7()
+
+
+def parse_id(text: str) -> UUID | None:
+    """The identifier in its canonical text form, or None for anything else."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return None
+    return parsed if str(parsed) == text.lower() else None

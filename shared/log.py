@@ -1,0 +1,39 @@
+"""Structured logs: one JSON object a line on standard error, with the id of the request that it belongs to."""
+
+import logging
+import sys
+
+import orjson
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from shared import calls
+
+
+def configure(level: str, *, json: bool) -> None:
+    """Set up logging once for the process; json=False renders for people."""
+    renderer = structlog.processors.JSONRenderer(serializer=_dumps) if json else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _add_request_id,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+
+
+def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    call = calls.current.get()
+    if call is not None:
+        event.setdefault("request_id", call.request_id)
+    return event
+
+
+def _dumps(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=str).decode()

@@ -1,0 +1,30 @@
+"""Every measure that Parley exports, by its Prometheus name. Seconds and bytes throughout."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+rpc_seconds = Histogram("parley_rpc_seconds", "Duration of a call.", ["method", "code"], buckets=_FAST)
+rpc_in_flight = Gauge("parley_rpc_in_flight", "Calls being served.", ["method"])
+query_seconds = Histogram("parley_query_seconds", "Duration of a named query.", ["query"], buckets=_FAST)
+query_errors = Counter("parley_query_errors", "Queries that failed, by SQLSTATE or client error.", ["query", "error"])
+slow_queries = Counter("parley_slow_queries", "Queries over the slow-query threshold.", ["query"])
+pool_connections = Gauge("parley_pool_connections", "Connections of a pool by state.", ["pool", "state"])
+pool_wait_seconds = Histogram("parley_pool_wait_seconds", "Wait for a free connection.", ["pool"], buckets=_FAST)
+cache_lookups = Counter("parley_cache_lookups", "Look-ups of the shared cache.", ["kind", "result"])
+cache_fills = Counter("parley_cache_fills", "Fills of the shared cache.", ["kind", "result"])
+cache_invalidations = Counter("parley_cache_invalidations", "Invalidations by the way they were made.", ["way"])
+cache_trusted = Gauge("parley_cache_trusted", "1 while this process serves from the shared cache.")
+redis_errors = Counter("parley_redis_errors", "Exchanges with Redis that failed.", ["error"])
+redis_batch = Histogram("parley_redis_batch", "Commands in one exchange with Redis.", buckets=_SIZES)
+batch_size = Histogram("parley_batch_size", "Items in one batch.", ["batch"], buckets=_SIZES)
+hash_seconds = Histogram("parley_hash_seconds", "Time to hash one password.", buckets=_FAST)
+hash_queue = Gauge("parley_hash_queue", "Passwords waiting for, or in, a hashing thread.")
+hash_shed = Counter("parley_hash_shed", "Passwords not hashed because the queue was full or too slow.")
+rate_limited = Counter("parley_rate_limited", "Calls refused by a rate limit.", ["limit"])
+tokens_verified = Counter("parley_tokens_verified", "Access tokens checked, by result.", ["result"])
+cleanup_rows = Counter("parley_cleanup_rows", "Rows removed in the background.", ["task"])
+cleanup_backlog = Gauge("parley_cleanup_backlog", "1 while a clean-up task has more to remove than one pass did.", ["task"])
+background_failures = Counter("parley_background_failures", "Background work that failed and will be tried again.", ["task"])
+dependency_up = Gauge("parley_dependency_up", "1 while a dependency answers.", ["dependency"])
