@@ -145,8 +145,8 @@ class ListComponentsRequest(_message.Message):
     session_id: _builtins.str
     """Only components whose current version this sign-in wrote. A session that is not the caller's has written none."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of
-    content.
+    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its content would pass
+    3,000,000 bytes.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""
@@ -264,8 +264,8 @@ class ListComponentVersionsRequest(_message.Message):
     component_id: _builtins.str
     """Its id."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page also ends early, before 3,000,000 bytes of
-    content.
+    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its content would pass
+    3,000,000 bytes.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""

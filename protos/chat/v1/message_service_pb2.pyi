@@ -42,7 +42,7 @@ class SendMessageRequest(_message.Message):
     """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Part]:
-        """What is said: 1 to 64 pieces, none of them empty."""
+        """What is said: 1 to 64 pieces, none of them empty, together at most 1,000,000 bytes of UTF-8."""
 
     def __init__(
         self,
@@ -200,7 +200,9 @@ class ListMessagesRequest(_message.Message):
     in the order of time, deleted conversations excepted.
     """
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200."""
+    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its text would pass
+    3,000,000 bytes.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""
     descending: _builtins.bool

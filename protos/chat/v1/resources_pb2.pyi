@@ -318,7 +318,7 @@ class Message(_message.Message):
     """The conversation's revision that last touched it. Output only."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """What is said: 1 to 64 pieces."""
+        """What is said: 1 to 64 pieces, together at most 1,000,000 bytes of UTF-8."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
