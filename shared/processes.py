@@ -39,18 +39,19 @@ class Child:
         log: Path,
         environment: Mapping[str, str],
         account: Account | None = None,
+        folder: Path = Path("/"),
         text: str = "",
     ) -> None:
-        """Start the command with *text* as its input, as another account where one is given (only root can)."""
-        self._log = log
-        self._begin = log.stat().st_size if log.exists() else 0
+        """Start the command in a folder with *text* as its input; as another account only root can."""
+        self.log = log
+        self.log_begin = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 (the caller's own command)
                 command,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                cwd=None if account is None else "/",
+                cwd=folder,
                 env=environment,
                 user=None if account is None else account.user,
                 group=None if account is None else account.group,
@@ -59,9 +60,9 @@ class Child:
                 start_new_session=True,
             )
         self.pid = self._process.pid
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(text.encode())
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+                stdin.write(text.encode())
 
     @property
     def running(self) -> bool:
@@ -75,11 +76,12 @@ class Child:
 
     def end(self, *steps: tuple[signal.Signals, float]) -> None:
         """Send each signal and wait so many seconds for the end; then kill the process with its whole session."""
-        _end(self.pid, lambda: not self.running, *steps)
+        if self.running:
+            _end(self.pid, lambda: not self.running, *steps)
 
     def output(self) -> str:
         """What the process has written to its log."""
-        return read_from(self._log, self._begin)
+        return read_from(self.log, self.log_begin)
 
     def last_lines(self, count: int = 15) -> str:
         """The end of the output, indented, for a message about a failure."""
@@ -116,14 +118,15 @@ def command_line(pid: int) -> str:
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             return ""
-    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True)
+    command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ps, wherever it is)
     return listed.stdout.strip()
 
 
 def read_from(path: Path, begin: int) -> str:
-    """The text of a file from a byte on."""
+    """The text of a file from a byte on, or all of it where it has become shorter than that."""
     with path.open("rb") as file:
-        file.seek(begin)
+        file.seek(begin if begin <= path.stat().st_size else 0)
         return file.read().decode(errors="replace")
 
 

@@ -1,0 +1,1 @@
+"""The developers' commands: `python -m tools COMMAND`, or `make COMMAND`."""

@@ -1,0 +1,227 @@
+"""Starts everything in order, and stops it in the reverse order however the command ends."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from shared.embedded import LocalPostgres, LocalRedis, bootstrap
+from shared.processes import Child, end_leftover, rotate, wait_until
+from tools import interrupts
+from tools.folder import DataFolder, Stack
+from tools.settings import ROOT, Database, Settings
+from tools.ui import Failure, Refusal, console, step
+
+_MIGRATION_SECONDS = 300.0
+_HEALTHY_SECONDS = 60.0
+_GRACE_SECONDS = 20.0
+_HEALTH_NAMES = {"auth": "auth.v1.AuthService", "chat": "chat.v1.ConversationService"}
+_SECRETS = {
+    f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")
+}
+_BAD_SETTING = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What a start has brought up: the stack, and the processes behind it that are ours."""
+
+    stack: Stack
+    services: Mapping[str, Child]
+    servers: Mapping[str, LocalPostgres | LocalRedis]
+    folder: DataFolder
+
+    def restart(self, name: str) -> None:
+        """Start a server again that has died."""
+        self.servers[name].start()
+        pids = {name: server.pid for name, server in self.servers.items()}
+        self.folder.describe(replace(self.stack, postgres_pid=pids.get("Postgres"), redis_pid=pids.get("Redis")))
+
+
+@contextlib.contextmanager
+def launched(settings: Settings, *, durable: bool = True) -> Iterator[Launch]:
+    """Start everything that the settings ask for; durable=False is for data that need not outlive the command."""
+    folder = DataFolder(settings.data_dir)
+    with interrupts.raising(), folder.locked():
+        _end_leftovers(folder)
+        settings.require_free_ports()
+        start = _Start(settings, folder, durable=durable)
+        try:
+            yield start.launch()
+        finally:
+            with interrupts.ignored():
+                start.undo()
+
+
+def stopped(what: str, child: Child) -> Refusal | Failure:
+    """The error for a child that should not have ended: a bad setting is its own one sentence."""
+    if child.exit_code == _BAD_SETTING:
+        return Refusal(child.output().strip())
+    return Failure(
+        f"{what} stopped (exit code {child.exit_code}). Its last lines, from {child.log}:{child.last_lines()}"
+    )
+
+
+class _Start:
+    """The steps of one start, and their undoing."""
+
+    def __init__(self, settings: Settings, folder: DataFolder, *, durable: bool) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._children: list[Child] = []
+        self._postgres = self._redis = None
+        if settings.servers.databases is None:
+            self._postgres = LocalPostgres(folder.path / "postgres", folder.port("postgres"), durable=durable)
+        if settings.servers.redis_url is None:
+            password = folder.secret("redis-password")
+            self._redis = LocalRedis(folder.path / "redis", folder.port("redis"), password=password)
+        local = {"Postgres": self._postgres, "Redis": self._redis}
+        self._servers = {name: server for name, server in local.items() if server is not None}
+
+    def launch(self) -> Launch:
+        """Bring everything up, and return when both services are healthy."""
+        if self._servers:
+            with step(f"{' and '.join(self._servers)} on this machine"):
+                _in_parallel([server.start for server in self._servers.values()])
+        if self._postgres is not None and self._postgres.relocated:
+            wanted, actual = self._folder.path / "postgres", self._postgres.data_dir
+            console.print(f"  Postgres will not run as root, and nobody cannot reach {wanted}: its data is in {actual}")
+        databases = self._databases()
+        with step("Databases, roles and migrations"):
+            if self._postgres is not None:
+                bootstrap(self._postgres.superuser_url(), self._folder.role_passwords())
+            self._migrate(databases)
+        with step("Both services"):
+            services = {name: self._child(name, "serve", databases[name]) for name in _HEALTH_NAMES}
+            started = self._stack(services, databases)
+            self._folder.describe(started)
+            self._await_health(services)
+        ready = replace(started, ready=True)
+        self._folder.describe(ready)
+        return Launch(stack=ready, services=services, servers=self._servers, folder=self._folder)
+
+    def undo(self) -> None:
+        """Stop the services, then the servers."""
+        try:
+            _in_parallel([partial(child.end, (signal.SIGTERM, _GRACE_SECONDS)) for child in self._children])
+        finally:
+            _in_parallel([server.stop for server in self._servers.values()])
+            self._folder.forget()
+
+    def _databases(self) -> Mapping[str, Database]:
+        if self._postgres is None:
+            return self._settings.servers.databases or {}
+        url, passwords = self._postgres.url, self._folder.role_passwords()
+        return {
+            "auth": Database(
+                url=url("parley_auth", "parley_auth", passwords.auth),
+                owner_url=url("parley_auth", "parley_auth_owner", passwords.auth_owner),
+            ),
+            "chat": Database(
+                url=url("parley_chat", "parley_chat", passwords.chat),
+                owner_url=url("parley_chat", "parley_chat_owner", passwords.chat_owner),
+            ),
+        }
+
+    def _redis_url(self) -> str:
+        return self._redis.url if self._redis is not None else self._settings.servers.redis_url or ""
+
+    def _migrate(self, databases: Mapping[str, Database]) -> None:
+        children = {name: self._child(name, "migrate", databases[name]) for name in _HEALTH_NAMES}
+        wait_until(lambda: not any(child.running for child in children.values()), _MIGRATION_SECONDS)
+        for name, child in children.items():
+            if child.exit_code != 0:
+                raise stopped(f"The migration of {name}", child)
+
+    def _child(self, name: str, command: str, database: Database) -> Child:
+        log = self._folder.logs / f"{name}.log"
+        rotate(log)
+        environment = self._environment(name, database)
+        if command == "migrate":
+            environment[f"{name.upper()}_MIGRATION_DATABASE_URL"] = database.owner_url
+        child = Child([sys.executable, "-m", f"{name}_service", command], log=log, environment=environment, folder=ROOT)
+        self._children.append(child)
+        return child
+
+    def _environment(self, name: str, database: Database) -> dict[str, str]:
+        """The caller's environment, with the addresses and secrets that this service needs and no others."""
+        prefix, listeners = name.upper(), self._settings.listeners
+        environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
+        for other, listener in listeners.items():
+            environment[f"{other.upper()}_HOST"] = listener.host
+            environment[f"{other.upper()}_PORT"] = str(listener.port)
+            environment[f"{other.upper()}_OPS_PORT"] = str(listener.ops_port)
+        return environment | {
+            "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or listeners["auth"].target,
+            "REDIS_URL": self._redis_url(),
+            f"{prefix}_DATABASE_URL": database.url,
+            f"{prefix}_MASTER_KEY": os.environ.get(f"{prefix}_MASTER_KEY") or self._folder.master_key(f"{name}-key"),
+        }
+
+    def _stack(self, services: Mapping[str, Child], databases: Mapping[str, Database]) -> Stack:
+        auth, chat = self._settings.listeners["auth"], self._settings.listeners["chat"]
+        return Stack(
+            auth_target=auth.target,
+            chat_target=chat.target,
+            auth_ops_url=auth.ops_url,
+            chat_ops_url=chat.ops_url,
+            auth_database_url=databases["auth"].url,
+            auth_owner_database_url=databases["auth"].owner_url,
+            chat_database_url=databases["chat"].url,
+            chat_owner_database_url=databases["chat"].owner_url,
+            redis_url=self._redis_url(),
+            auth_pid=services["auth"].pid,
+            chat_pid=services["chat"].pid,
+            postgres_pid=self._postgres.pid if self._postgres is not None else None,
+            redis_pid=self._redis.pid if self._redis is not None else None,
+            ready=False,
+        )
+
+    def _await_health(self, services: Mapping[str, Child]) -> None:
+        def settled() -> bool:
+            return not all(child.running for child in services.values()) or all(map(self._healthy, services))
+
+        in_time = wait_until(settled, _HEALTHY_SECONDS)
+        for name, child in services.items():
+            if not child.running:
+                raise stopped(name, child)
+            if not in_time and not self._healthy(name):
+                raise Failure(f"{name} does not become healthy. Its last lines, from {child.log}:{child.last_lines()}")
+
+    def _healthy(self, name: str) -> bool:
+        # A channel of its own a try: a shared one would wait a second before it connects again.
+        options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
+        request = health_pb2.HealthCheckRequest(service=_HEALTH_NAMES[name])
+        with grpc.insecure_channel(self._settings.listeners[name].target, options=options) as channel:
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+                response_deserializer=health_pb2.HealthCheckResponse.FromString,
+            )
+            try:
+                return check(request, timeout=1.0).status == health_pb2.HealthCheckResponse.SERVING
+            except grpc.RpcError:
+                return False
+
+
+def _in_parallel(tasks: list[Callable[[], None]]) -> None:
+    with ThreadPoolExecutor() as pool:
+        for result in [pool.submit(task) for task in tasks]:
+            result.result()
+
+
+def _end_leftovers(folder: DataFolder) -> None:
+    """End the services that a killed `run` left behind; the servers look after themselves."""
+    left = folder.described()
+    if left is not None:
+        for name, pid in (("auth", left.auth_pid), ("chat", left.chat_pid)):
+            if end_leftover(pid, f"{name}_service", "serve"):
+                console.print(f"  Ended {name}, which an interrupted run had left behind")
+        folder.forget()

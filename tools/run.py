@@ -1,0 +1,114 @@
+"""`run`: the whole stack in the foreground, with ready-made calls and the services' logs."""
+
+import contextlib
+import os
+import sys
+import time
+
+from shared.processes import Child
+from tools import examples, settings
+from tools.interrupts import Interrupted
+from tools.launch import Launch, launched, stopped
+from tools.ui import Failure, console
+
+_POLL_SECONDS = 0.1
+_RESTART_SECONDS = 5.0
+_MOST_LINES = 200
+_MOST_LOG_BYTES = 64_000_000
+_COLOURS = {"auth": "\x1b[36m", "chat": "\x1b[35m"}
+
+
+def run() -> None:
+    """Start Postgres, Redis and both services, and stay until Ctrl-C."""
+    begin = time.monotonic()
+    if sys.stdout.isatty():
+        os.environ.setdefault("LOG_FORMAT", "console")
+    try:
+        with launched(settings.read()) as launch:
+            _stay(launch, time.monotonic() - begin)
+    except Interrupted:
+        _say("Stopped.")
+
+
+def _stay(launch: Launch, seconds: float) -> None:
+    try:
+        console.print(f"\n[bold green]Parley is ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.\n")
+        print(examples.text(launch.stack), flush=True)
+        _watch(launch)
+    except Interrupted:
+        _say("\nStopping …")
+        raise
+    except OSError as error:
+        # Nobody reads our output any more: what is still to be written must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Interrupted from error
+
+
+def _watch(launch: Launch) -> None:
+    logs = [_Log(name, child) for name, child in launch.services.items()]
+    watches = [_Watch(name, launch) for name in launch.servers]
+    parent = os.getppid()
+    while True:
+        for log in logs:
+            log.show()
+        for name, child in launch.services.items():
+            if not child.running:
+                raise Failure(str(stopped(name, child)))
+        for watch in watches:
+            watch.look_after()
+        # A Ctrl-C reaches make and us alike, but nobody tells us when make is killed.
+        if "MAKELEVEL" in os.environ and os.getppid() != parent:
+            raise Interrupted
+        time.sleep(_POLL_SECONDS)
+
+
+class _Log:
+    """What a service writes, shown line by line under its name."""
+
+    def __init__(self, name: str, child: Child) -> None:
+        self._path = child.log
+        self._file = child.log.open("rb")
+        self._file.seek(child.log_begin)
+        self._unfinished = b""
+        colour, plain = (_COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
+        self._prefix = f"{colour}{name}{plain} │ "
+
+    def show(self) -> None:
+        """Print the lines that are new; of a flood only the last ones."""
+        whole, newline, self._unfinished = (self._unfinished + self._file.read()).rpartition(b"\n")
+        if not newline:
+            return
+        lines = whole.decode(errors="replace").split("\n")
+        if len(lines) > _MOST_LINES:
+            lines[:-_MOST_LINES] = [f"… {len(lines) - _MOST_LINES} lines more in {self._path}"]
+        sys.stdout.write("".join(f"{self._prefix}{line}\n" for line in lines))
+        sys.stdout.flush()
+        if self._file.tell() > _MOST_LOG_BYTES:
+            os.truncate(self._path, 0)  # the service appends, so it goes on at the new end
+            self._file.seek(0)
+
+
+class _Watch:
+    """Brings a local server back that has died, after a pause in which one can see how the services do without."""
+
+    def __init__(self, name: str, launch: Launch) -> None:
+        self._name = name
+        self._launch = launch
+        self._restart_at: float | None = None
+
+    def look_after(self) -> None:
+        """Notice the death of the server, and start it again when the pause is over."""
+        if self._launch.servers[self._name].running:
+            return
+        if self._restart_at is None:
+            self._restart_at = time.monotonic() + _RESTART_SECONDS
+            _say(f"{self._name} is gone; it starts again in {_RESTART_SECONDS:.0f} s.")
+        elif time.monotonic() > self._restart_at:
+            self._launch.restart(self._name)
+            self._restart_at = None
+            _say(f"{self._name} is back.")
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        console.print(sentence)

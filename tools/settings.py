@@ -1,0 +1,132 @@
+"""The settings that the commands share, read from the environment in one place."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from shared.embedded import free_port
+from tools.ui import Refusal
+
+ROOT = Path(__file__).resolve().parent.parent
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Where a service listens: for gRPC, and for metrics and operations over HTTP."""
+
+    host: str
+    port: int
+    ops_port: int
+
+    @property
+    def target(self) -> str:
+        """What a client on this machine connects to."""
+        return f"{self._reached}:{self.port}"
+
+    @property
+    def ops_url(self) -> str:
+        """Where metrics and operations are, without a path."""
+        return f"http://{self._reached}:{self.ops_port}"
+
+    @property
+    def _reached(self) -> str:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (it is only translated)
+        return f"[{host}]" if ":" in host else host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A service's database: as the role that serves, and as the role that owns and migrates."""
+
+    url: str = field(repr=False)
+    owner_url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """Postgres and Redis of somebody else's to use; None where the stack runs its own."""
+
+    databases: Mapping[str, Database] | None = None
+    redis_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the commands that run or look for a stack need to know; the listeners by service, auth and chat."""
+
+    data_dir: Path
+    listeners: Mapping[str, Listener]
+    servers: Servers
+
+    def with_free_ports(self) -> "Settings":
+        """The same on ports that nobody uses, for a stack beside others."""
+        moved = {
+            name: replace(listener, port=free_port(), ops_port=free_port()) for name, listener in self.listeners.items()
+        }
+        return replace(self, listeners=moved)
+
+    def require_free_ports(self) -> None:
+        """Refuse when two settings name one port, or somebody listens on one."""
+        seen: dict[int, str] = {}
+        for name, listener in self.listeners.items():
+            for port, setting in ((listener.port, "PORT"), (listener.ops_port, "OPS_PORT")):
+                variable = f"{name.upper()}_{setting}"
+                if port in seen:
+                    raise Refusal(f"{seen[port]} and {variable} are both {port}: give each a port of its own.")
+                seen[port] = variable
+                _require_free(listener.host, port, variable)
+
+
+def read(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this environment; a wrong one is refused with a sentence."""
+    return Settings(
+        data_dir=Path(environment.get("PARLEY_DATA_DIR") or ROOT / ".parley").expanduser().absolute(),
+        listeners={
+            "auth": _listener(environment, "AUTH", 50051, 9101),
+            "chat": _listener(environment, "CHAT", 50052, 9102),
+        },
+        servers=Servers(databases=_databases(environment), redis_url=environment.get("REDIS_URL") or None),
+    )
+
+
+def _listener(environment: Mapping[str, str], prefix: str, port: int, ops_port: int) -> Listener:
+    return Listener(
+        host=environment.get(f"{prefix}_HOST") or "127.0.0.1",
+        port=_port(environment, f"{prefix}_PORT", port),
+        ops_port=_port(environment, f"{prefix}_OPS_PORT", ops_port),
+    )
+
+
+def _databases(environment: Mapping[str, str]) -> Mapping[str, Database] | None:
+    found = {}
+    for name in ("auth", "chat"):
+        url = environment.get(f"{name.upper()}_DATABASE_URL")
+        owner_url = environment.get(f"{name.upper()}_MIGRATION_DATABASE_URL") or url
+        if url and owner_url:
+            found[name] = Database(url=url, owner_url=owner_url)
+    if len(found) == 1:
+        raise Refusal("Set both AUTH_DATABASE_URL and CHAT_DATABASE_URL to use your own Postgres, or neither.")
+    return found or None
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _LAST_PORT:
+        raise Refusal(f"{name} is {text!r}: give a port from 1 to {_LAST_PORT}.")
+    return int(text)
+
+
+def _require_free(host: str, port: int, name: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        # Connections of a stack that just ended may linger; only a listener is in the way.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except PermissionError:
+            raise Refusal(f"Port {port} is not allowed for this user: set {name} to 1024 or more.") from None
+        except OSError as error:
+            advice = f"set {name} to another, or stop what listens there."
+            raise Refusal(f"Port {port} on {host} is not free ({error.strerror}): {advice}") from None
