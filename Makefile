@@ -1,0 +1,88 @@
+# Every command of the project. An environment is made at its first use, and renewed when its requirements change.
+PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$it; break; }; done)
+BIN := .venv/bin
+TOOLS := $(BIN)/python -m tools
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links
+BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check protos fmt demo performance-test bench db-verify db-studio db-reset call lock up down clean \
+	environment
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/embedded.stamp ## Start Postgres, Redis and both services on this machine, and print calls to copy
+	@$(TOOLS) run
+
+test: .venv/dev.stamp ## Run all tests, on a real Postgres, Redis and gRPC; ARGS='…' goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp ## Everything that CI runs: format, lint, types, layers, protos, migrations, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.protos --check
+	$(BIN)/python -m tools.protos --lint
+	$(BIN)/python -m tools.protos --breaking
+	$(BIN)/squawk --quiet auth_service/migrations/*.sql chat_service/migrations/*.sql
+	$(MAKE) test
+
+protos: .venv/dev.stamp ## Generate the code of the protos
+	@$(BIN)/python -m tools.protos
+
+fmt: .venv/dev.stamp ## Format the code and the protos, and mend what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/buf format -w
+
+demo: .venv/embedded.stamp ## Tour the main job, on the running stack or on one of its own
+	@$(TOOLS) demo $(ARGS)
+
+performance-test: .venv/embedded.stamp ## Measure the promises; exit code 1 where one is missed
+	@$(TOOLS) performance-test $(ARGS)
+
+bench: .venv/embedded.stamp ## Measure the cost of a call against an empty handler
+	@$(TOOLS) bench $(ARGS)
+
+db-verify: .venv/embedded.stamp ## Prove the nineteen indexes and every query's plan; exit code 1 where one is missing
+	@$(TOOLS) db-verify $(ARGS)
+
+db-studio: .venv/embedded.stamp ## Browse the running database; ARGS='--database auth' for the other one
+	@$(TOOLS) db-studio $(ARGS)
+
+db-reset: .venv/embedded.stamp ## Drop the local databases and make them anew; ARGS=--yes does not ask
+	@$(TOOLS) db-reset $(ARGS)
+
+call: .venv/embedded.stamp ## One RPC: make call M=LogIn D='{"email": …}' T=<access token>
+	@$(TOOLS) call "$$M" $(if $(D),"$$D") $(if $(T),--token "$$T")
+
+lock: .venv/dev.stamp ## Renew the hashed requirements
+	@$(COMPILE) -o requirements/service.txt >/dev/null
+	@$(COMPILE) --extra embedded -o requirements/embedded.txt >/dev/null
+	@$(COMPILE) --extra embedded --extra dev -o requirements/dev.txt >/dev/null
+	@$(COMPILE) --extra studio -o requirements/studio.txt >/dev/null
+
+up: ## Start everything in containers
+	docker compose up --detach --build --wait
+
+down: ## Stop the containers; their data stays
+	docker compose down
+
+clean: ## Remove environments, caches and reports; .parley, the data, stays
+	rm -rf .venv .venv-studio .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build reports
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/%.stamp: requirements/%.txt $(BROKEN)
+	@echo "Installing requirements/$*.txt into .venv …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+environment:
+	@[ -n "$(PYTHON)" ] || { echo "Parley needs Python 3.11 or later: install python3.11 and its venv module."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 2; }
+	@$(PYTHON) -m venv --clear .venv
