@@ -195,6 +195,7 @@ class CachedReader(Generic[T]):
     ) -> None:
         """`shape` is counted up whenever the model's meaning changes; `load` reads Postgres."""
         self._cache, self._kind, self._shape, self._load = cache, kind, shape, load
+        self.prefix = f"parley:{kind}:"
         self._decoder = msgspec.json.Decoder(_Entry[model])  # type: ignore[valid-type]
         self._encoder = msgspec.json.Encoder()
         self._hit, self._miss, self._rubbish, self._bypass = (
@@ -203,7 +204,7 @@ class CachedReader(Generic[T]):
 
     def key(self, item_id: UUID) -> str:
         """The key of a thing, for `Cache.invalidate`."""
-        return f"parley:{self._kind}:{item_id}"
+        return f"{self.prefix}{item_id}"
 
     def ask(self, item_id: UUID) -> "asyncio.Future[bytes | None]":
         """Begin a look-up, so that several travel together; `answer` ends it."""

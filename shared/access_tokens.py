@@ -1,0 +1,175 @@
+"""Checking access tokens: signed JWTs (RFC 7519) under the rules of RFC 8725 and the profile of RFC 9068.
+
+PyJWT checks the signature and the times. What it lets pass is refused here first: other spellings of the same token,
+duplicate claims, headers that point to keys, missing or oddly typed claims.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, Final, cast
+from uuid import UUID
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from shared import clock
+
+TYPE: Final = "at+jwt"
+MAX_LENGTH: Final = 4096
+LEEWAY_SECONDS: Final = 5
+_REMEMBERED: Final = 100_000
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_HEADERS: Final = {"typ", "alg", "kid"}
+_REQUIRED: Final = ("sub", "sid", "jti", "iat", "exp", "iss", "aud")
+
+
+class Refusal(StrEnum):
+    """Why a token does not count."""
+
+    MALFORMED = "MALFORMED"
+    INVALID = "INVALID"
+    EXPIRED = "EXPIRED"
+
+
+class TokenRefused(Exception):
+    """The token does not count."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        """Say why."""
+        self.refusal = refusal
+        super().__init__(refusal.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a token says, all of it checked."""
+
+    user_id: UUID
+    session_id: UUID
+    token_id: str
+    issue_time: float
+    expire_time: float
+
+
+class _Payload(msgspec.Struct):
+    sub: UUID
+    sid: UUID
+    jti: str
+    iat: int
+    exp: int
+    iss: str
+    aud: list[str]
+
+
+class TokenChecker:
+    """Checks tokens against a set of keys; a token once found good is remembered, by its digest, until it expires."""
+
+    def __init__(self, algorithm: str, issuer: str, audience: str) -> None:
+        """Exactly one algorithm counts, whatever a token says of itself."""
+        self._algorithm, self._issuer, self._audience = algorithm, issuer, audience
+        self._remembered: dict[bytes, Claims] = {}
+
+    def check(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
+        """The claims of a good token; raises TokenRefused."""
+        digest = sha256(token.encode()).digest()
+        claims = self._remembered.get(digest)
+        if claims is None:
+            claims = self._decode(token, keys)
+            if len(self._remembered) >= _REMEMBERED:
+                self._forget_expired()
+            self._remembered[digest] = claims
+        if claims.expire_time + LEEWAY_SECONDS <= clock.now().timestamp():
+            self._remembered.pop(digest, None)
+            raise TokenRefused(Refusal.EXPIRED)
+        return claims
+
+    def forget(self) -> None:
+        """Check every token anew, after a key has been withdrawn."""
+        self._remembered.clear()
+
+    def _decode(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
+        header, body = _parts(token)
+        kid = header["kid"]
+        key = keys.get(kid) if isinstance(kid, str) else None
+        if key is None or header["alg"] != self._algorithm or header["typ"] != TYPE:
+            raise TokenRefused(Refusal.INVALID)
+        try:
+            jwt.decode(
+                token,
+                key,
+                algorithms=[self._algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": list(_REQUIRED)},
+            )
+            payload = msgspec.convert(body, _Payload)
+        except jwt.ExpiredSignatureError:
+            raise TokenRefused(Refusal.EXPIRED) from None
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):
+            raise TokenRefused(Refusal.INVALID) from None
+        return Claims(
+            user_id=payload.sub,
+            session_id=payload.sid,
+            token_id=payload.jti,
+            issue_time=payload.iat,
+            expire_time=payload.exp,
+        )
+
+    def _forget_expired(self) -> None:
+        now = clock.now().timestamp()
+        self._remembered = {digest: claims for digest, claims in self._remembered.items() if claims.expire_time > now}
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+
+
+def expiry(claims: Claims) -> datetime:
+    """The end of a token's life."""
+    return datetime.fromtimestamp(claims.expire_time, UTC)
+
+
+def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and payload of a token in its one canonical spelling."""
+    if len(token) > MAX_LENGTH or not _SHAPE.fullmatch(token):
+        raise TokenRefused(Refusal.MALFORMED)
+    header, payload, _ = (_canonical(part) for part in token.split("."))
+    parsed = _object(header)
+    if set(parsed) != _HEADERS:
+        raise TokenRefused(Refusal.INVALID)
+    return parsed, _object(payload)
+
+
+def _canonical(part: str) -> bytes:
+    """The bytes of a base64url part; a spelling that decodes to the same bytes but is not theirs is refused."""
+    try:
+        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        raise TokenRefused(Refusal.MALFORMED) from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
+        raise TokenRefused(Refusal.MALFORMED)
+    return raw
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    """A JSON object in which no name stands twice (RFC 7515 section 4)."""
+    try:
+        parsed = json.loads(raw, object_pairs_hook=_distinct)
+    except (ValueError, RecursionError):
+        raise TokenRefused(Refusal.MALFORMED) from None
+    if not isinstance(parsed, dict):
+        raise TokenRefused(Refusal.MALFORMED)
+    return cast("dict[str, Any]", parsed)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    distinct = dict(pairs)
+    if len(distinct) != len(pairs):
+        raise ValueError("a name stands twice")
+    return distinct
