@@ -68,8 +68,9 @@ def _find(name: str, channels: tuple[grpc.Channel, ...]) -> tuple[grpc.Channel, 
         if method.name.lower() == method_name.lower()
         and f".{method.containing_service.full_name}".endswith(f".{service_name}" if service_name else "")
     ]
-    if len(found) > 1:
-        names = ", ".join(f"{method.containing_service.full_name}/{method.name}" for _, method in found)
+    full_names = {f"{method.containing_service.full_name}/{method.name}" for _, method in found}
+    if len(full_names) > 1:
+        names = ", ".join(sorted(full_names))
         raise Refusal(f"{name} is not unique: say which of {names}.")
     if not found:
         names = ", ".join(sorted({method.name for _, method in known}))
@@ -93,6 +94,8 @@ def _requests(method: MethodDescriptor, text: str) -> list[Message]:
     try:
         parsed = json.loads(text)
         items = parsed if isinstance(parsed, list) else [parsed]
+        if not all(isinstance(item, dict) for item in items):
+            raise ValueError("it is no object")
         return [json_format.ParseDict(item, GetMessageClass(method.input_type)()) for item in items]
     except (ValueError, json_format.ParseError) as error:
         raise Refusal(f"The request is not a {method.input_type.full_name} in JSON: {error}") from None
