@@ -1,13 +1,12 @@
-"""The owner of every task that outlives a call: none is lost, a failure is counted and tried again, all end together."""
+"""The owner of all tasks that outlive a call: none is lost, failures are counted and tried again, all end together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from types import TracebackType
 from typing import Self
 
 import structlog
 
-from shared import metrics
+from shared import calls, metrics
 
 log = structlog.get_logger()
 
@@ -25,11 +24,17 @@ class Background:
         await self._group.__aenter__()
         return self
 
-    async def __aexit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Cancel what still runs and wait for its end."""
-        for task in self._tasks:
-            task.cancel()
+    async def __aexit__(self, *failure: object) -> None:
+        """Stop, and close the group."""
+        await self.stop()
         await self._group.__aexit__(None, None, None)
+
+    async def stop(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def spawn(self, name: str, work: Coroutine[object, object, object]) -> None:
         """Run a coroutine to its end."""
@@ -47,6 +52,7 @@ class Background:
             await asyncio.sleep(seconds)
 
     async def _guard(self, name: str, work: Awaitable[object]) -> None:
+        calls.current.set(None)  # nobody's call, so no caller's deadline
         try:
             await work
         except Exception as error:

@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
+
 class Batcher(Generic[Item, Result]):
     """Hands items to `flush` in batches, so many at once; `flush` answers with a result or a failure for each."""
 

@@ -3,10 +3,11 @@
 The promise: who asks after a change was acknowledged is never served what was there before it, whatever state Redis is
 in. Three rules keep it (docs/why.md tells them at length):
 
-1. Leases on fill, deletion on write. A miss takes a lease on the key before it reads Postgres, and its value is stored
+1. Leases on fill, deletion on write. A miss takes a lease on the key before it reads Postgres, and its value is kept
    only while that lease stands. A write deletes entry and lease together, after its commit and before it answers.
-2. Epochs. Postgres holds the epoch; an entry counts only under the epoch it was filled in. A reading of it is good for
-   EPOCH_SECONDS, after which the cache is bypassed. Whoever cannot delete raises the epoch, waits that long, then answers.
+2. Epochs. Postgres holds the epoch; an entry counts only under the epoch it was filled in. A reading of it is good
+   for EPOCH_SECONDS, after which the cache is bypassed. Whoever cannot delete raises the epoch, waits that long, then
+   answers.
 3. An epoch names its server. Only the Redis whose run_id stands beside the epoch counts, and a new epoch counts
    EPOCH_SECONDS after it was first seen, when no reading of the former one is left anywhere.
 """
@@ -146,7 +147,7 @@ class Cache:
         await asyncio.sleep(EPOCH_SECONDS)
 
     async def _raise_for_all(self, waiting: Sequence[None]) -> Sequence[None]:
-        """One new epoch for all who wait; who comes while it is under way needs the next, which their commit precedes."""
+        """One new epoch for all who wait; who comes while it is under way needs the next one."""
         await self._advance(None)
         return waiting
 

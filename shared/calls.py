@@ -1,4 +1,4 @@
-"""The call being served: who asks, under which id, and how much time is left. One for each RPC, in a context variable."""
+"""The call being served: who asks, under which id, with how much time left. One for each RPC, in a context variable."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field

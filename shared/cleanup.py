@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from shared import metrics, sql
@@ -18,7 +19,7 @@ _MAX_BATCHES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanUp:
-    """One task. Its query removes at most $1 rows FOR UPDATE SKIP LOCKED and answers how many; further arguments follow."""
+    """One task. Its query removes at most $1 rows FOR UPDATE SKIP LOCKED and answers how many; `args` follow."""
 
     query: Query
     args: tuple[object, ...] = ()
@@ -47,4 +48,4 @@ class CleanUp:
 def schedule(tasks: Sequence[CleanUp], database: Database, background: Background) -> None:
     """Run every task again and again."""
     for task in tasks:
-        background.every(task.pause_seconds, task.query.name, lambda task=task: task.run(database))
+        background.every(task.pause_seconds, task.query.name, partial(task.run, database))

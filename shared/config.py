@@ -47,7 +47,7 @@ def _check_master_key(value: SecretStr) -> SecretStr:
         raw = base64.b64decode(value.get_secret_value(), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("must be base64") from None
-    if len(raw) < _MASTER_KEY_BYTES or len(set(raw)) < 8:
+    if len(raw) < _MASTER_KEY_BYTES or len(set(raw)) < _MASTER_KEY_BYTES // 4:
         raise ValueError("must be base64 of 32 random bytes: `openssl rand -base64 32` makes one")
     return value
 
@@ -151,7 +151,7 @@ def read(kind: type[Config]) -> Config:
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            print(_sentence(prefix, problem["loc"], problem["msg"]), file=sys.stderr)
+            sys.stderr.write(_sentence(prefix, problem["loc"], problem["msg"]) + "\n")
         raise SystemExit(2) from None
 
 

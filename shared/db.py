@@ -6,7 +6,7 @@ Every statement is timed under its name, bounded by the caller's deadline, and l
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import asyncpg
@@ -56,6 +56,11 @@ class PoolSettings:
     lock_timeout: float
     idle_timeout: float
     slow_query_seconds: float
+
+
+def control_pool(settings: PoolSettings) -> PoolSettings:
+    """A pool of two connections for what must not wait behind callers: health and the cache epoch."""
+    return replace(settings, max_size=2, min_size=1, acquire_timeout=1.0, statement_timeout=1.0, lock_timeout=0.5)
 
 
 class Executor(Protocol):
@@ -111,10 +116,10 @@ class Transaction(_Statements):
 
     def __init__(self, connection: Connection, slow: "_SlowLog", timeout: float) -> None:
         """Run on a connection that already is in a transaction."""
-        self._held, self._slow, self._timeout = connection, slow, timeout
+        self.connection, self._slow, self._timeout = connection, slow, timeout
 
     def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
-        return contextlib.nullcontext(self._held)
+        return contextlib.nullcontext(self.connection)
 
 
 class Database(_Statements):
@@ -172,7 +177,7 @@ class Database(_Statements):
     async def plan(self, query: Query) -> dict[str, Any]:
         """The generic plan that Postgres makes for a query, as its EXPLAIN (FORMAT JSON); no argument is needed."""
         async with self.transaction() as tx:
-            return await explain(tx._held, query)
+            return await explain(tx.connection, query)
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
@@ -260,7 +265,9 @@ def _in_our_words(query: str) -> Iterator[None]:
         raise (_out_of_time() if isinstance(error, asyncpg.QueryCanceledError) else Conflict()) from None
     except _UNREACHABLE as error:
         metrics.query_errors.labels(query, getattr(error, "sqlstate", None) or type(error).__name__).inc()
-        log.warning("database trouble", query=query, error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+        log.warning(
+            "database trouble", query=query, error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
+        )
         raise Unavailable from None
 
 
@@ -282,5 +289,3 @@ async def _speak_json(connection: "asyncpg.Connection[Record]") -> None:
         await connection.set_type_codec(
             kind, encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
         )
-
-

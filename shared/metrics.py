@@ -25,6 +25,10 @@ hash_shed = Counter("parley_hash_shed", "Passwords not hashed because the queue 
 rate_limited = Counter("parley_rate_limited", "Calls refused by a rate limit.", ["limit"])
 tokens_verified = Counter("parley_tokens_verified", "Access tokens checked, by result.", ["result"])
 cleanup_rows = Counter("parley_cleanup_rows", "Rows removed in the background.", ["task"])
-cleanup_backlog = Gauge("parley_cleanup_backlog", "1 while a clean-up task has more to remove than one pass did.", ["task"])
-background_failures = Counter("parley_background_failures", "Background work that failed and will be tried again.", ["task"])
+cleanup_backlog = Gauge(
+    "parley_cleanup_backlog", "1 while a clean-up task has more to remove than one pass did.", ["task"]
+)
+background_failures = Counter(
+    "parley_background_failures", "Background work that failed and will be tried again.", ["task"]
+)
 dependency_up = Gauge("parley_dependency_up", "1 while a dependency answers.", ["dependency"])

@@ -55,7 +55,7 @@ async def migrate(url: str, folder: Path) -> list[str]:
     connection = await asyncpg.connect(url, server_settings={"application_name": "parley-migrate"})
     try:
         # Tried, not awaited: a statement that waits keeps a snapshot, which CREATE INDEX CONCURRENTLY would wait for.
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
             await asyncio.sleep(_LOCK_PAUSE_SECONDS)
         await connection.execute("SET lock_timeout = '5s'")
         await connection.execute(_LEDGER)

@@ -1,4 +1,4 @@
-"""The operations port: `/metrics` for Prometheus, `/healthz` (the process lives) and `/readyz` (it can serve), by HTTP."""
+"""The operations port: `/metrics` for Prometheus, `/healthz` (the process lives), `/readyz` (it can serve), by HTTP."""
 
 import contextlib
 import json
@@ -28,7 +28,8 @@ def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartRespon
     def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/metrics":
-            return exposition(environ, start_response)
+            page: Iterable[bytes] = exposition(environ, start_response)
+            return page
         if path == "/healthz":
             return _answer(start_response, "200 OK", {"status": "alive"})
         if path == "/readyz":
@@ -43,7 +44,8 @@ def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartRespon
 @contextlib.contextmanager
 def listening(host: str, port: int, readiness: Readiness) -> Iterator[int]:
     """Serve the pages from a thread of their own, so that they answer while the loop is busy; yields the port."""
-    server, thread = start_wsgi_server(port, host, application(readiness))
+    server, thread = start_wsgi_server(port, host)
+    server.set_app(application(readiness))
     try:
         yield server.server_port
     finally:

@@ -1,4 +1,4 @@
-"""Who may call what. Each RPC declares its access in the proto; one that declares none keeps the server from starting."""
+"""Who may call what. Each RPC declares its access in the proto; one that does not keeps the server from starting."""
 
 from typing import Final
 

@@ -1,9 +1,9 @@
 """Interceptors for all four kinds of call. Each is a function of the call and of what comes next, in one ordered list.
 
-    async def interceptor(call: Call, proceed: Proceed) -> None:
-        ...
-        await proceed()
-        ...
+async def interceptor(call: Call, proceed: Proceed) -> None:
+    ...
+    await proceed()
+    ...
 """
 
 import re
@@ -59,9 +59,9 @@ class Chain(ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler:
+    ) -> Handler | None:
         """The wrapped handler of a method; an unknown method has none, and is answered UNIMPLEMENTED."""
         method = str(handler_call_details.method)
         wrapped = self._wrapped.get(method)

@@ -31,7 +31,9 @@ class MapErrors:
             served.call.code = "ABORTED"
             raise
         except Exception as error:
-            log.error("unexpected failure", method=served.call.method, error=type(error).__name__, exc_info=_bare(error))
+            log.error(  # noqa: TRY400 - the traceback goes along, less what it must not tell
+                "unexpected failure", method=served.call.method, error=type(error).__name__, exc_info=_bare(error)
+            )
             await self._abort(served, ServiceError(request_id=served.call.request_id))
 
     async def _abort(self, served: ServedCall, error: ServiceError) -> None:

@@ -12,7 +12,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from shared.grpc.access import CheckAccess
-from shared.grpc.chain import Chain
+from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
 from shared.grpc.observe import Observe
 from shared.grpc.verifier import Verifier
@@ -77,7 +77,7 @@ async def listen(
 ) -> GrpcServer:
     """Start serving; port 0 takes a free one, and a taken one raises PortTaken."""
     descriptors = [service.descriptor for service in services]
-    interceptors = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier)]
+    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier)]
     server = grpc.aio.server(
         interceptors=[Chain(interceptors)],
         options=_OPTIONS,

@@ -32,7 +32,7 @@ class RemoteVerifier:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         """Ask over a channel to auth."""
-        self._stub: auth_service_pb2_grpc.AuthServiceAsyncStub = auth_service_pb2_grpc.AuthServiceStub(channel)
+        self._stub = auth_service_pb2_grpc.AuthServiceStub(channel)
         self._batcher: Batcher[str, Principal] = Batcher("verify", self._ask, at_once=4, max_batch=_MAX_TOKENS)
 
     async def verify(self, access_token: str) -> Principal:

@@ -1,0 +1,57 @@
+"""Accounts: what a user may see and change of their own, and what services may look up."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth_service.directory import Directory
+from auth_service.errors import UserNotFound
+from auth_service.models import User
+from auth_service.store import users
+from shared.db import Database
+from shared.errors import EtagMismatch
+
+
+class Accounts:
+    """Profiles and roles."""
+
+    def __init__(self, database: Database, directory: Directory) -> None:
+        """Change in Postgres, read through the directory."""
+        self._database, self._directory = database, directory
+
+    async def get_profile(self, user_id: UUID) -> User:
+        """The caller's account."""
+        user = await self._directory.user(user_id)
+        if user is None:
+            raise UserNotFound
+        return user
+
+    async def update_profile(self, user_id: UUID, display_name: str | None, revision: int | None) -> User:
+        """Change what is given; a revision that is given must be the present one."""
+        if display_name is None:
+            return await self._unchanged(user_id, revision)
+        stale = f"{self._directory.user_key_prefix}{user_id}"
+        user = await users.update_display_name(self._database, user_id, display_name, revision=revision, stale=stale)
+        if user is None:
+            await self._unchanged(user_id, None)
+            raise EtagMismatch
+        await self._directory.forget_user(user_id)
+        return user
+
+    async def batch_get_users(self, user_ids: Sequence[UUID]) -> tuple[list[User], list[UUID]]:
+        """The users that exist, in the order asked, and the ids of those that do not."""
+        found = await users.find_many(self._database, user_ids)
+        return [found[user_id] for user_id in user_ids if user_id in found], [i for i in user_ids if i not in found]
+
+    async def grant_roles(self, email: str, roles: Sequence[str]) -> User:
+        """Give an account exactly these roles; they count from the next call on."""
+        user = await users.update_roles(self._database, email, roles, stale_prefix=self._directory.user_key_prefix)
+        if user is None:
+            raise UserNotFound
+        await self._directory.forget_user(user.id)
+        return user
+
+    async def _unchanged(self, user_id: UUID, revision: int | None) -> User:
+        user = await self.get_profile(user_id)
+        if revision is not None and revision != user.revision:
+            raise EtagMismatch
+        return user

@@ -1,0 +1,38 @@
+"""What auth does in the background: it removes what has ended, and pays what the cache is owed."""
+
+from datetime import timedelta
+from typing import Final
+
+from auth_service.store import cache_debts, sessions, user_tokens
+from shared.cache import Cache
+from shared.cleanup import CleanUp
+from shared.db import Database
+
+# Long enough for a user to see how a session of theirs ended, and for an operator to ask why.
+_ENDED_SESSIONS_STAY: Final = timedelta(days=30)
+_DEAD_TOKENS_STAY: Final = timedelta(days=7)
+_WRITERS_HAVE: Final = timedelta(seconds=1)
+_DEBTS_AT_ONCE: Final = 500
+
+
+def tasks() -> list[CleanUp]:
+    """The clean-up of sessions and of tokens."""
+    return [
+        CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
+        CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
+    ]
+
+
+class Debts:
+    """Pays for processes that died between a commit and its deletion."""
+
+    def __init__(self, database: Database, cache: Cache) -> None:
+        """Read what is owed from Postgres."""
+        self._database, self._cache = database, cache
+
+    async def pay(self) -> None:
+        """Delete every key that has been owed for longer than its writer needs; deleting one twice does no harm."""
+        due = await cache_debts.list_due(self._database, _WRITERS_HAVE, _DEBTS_AT_ONCE)
+        if due:
+            await self._cache.invalidate(set(due.values()))
+            await cache_debts.delete(self._database, list(due))

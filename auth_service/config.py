@@ -1,0 +1,45 @@
+"""Auth's settings; `.env.example` lists them."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from auth_service.issuing import Lifetimes
+from auth_service.limits import Volumes
+from shared.config import Port, ServiceConfig
+
+
+class AuthConfig(ServiceConfig):
+    """What auth is told, each as AUTH_… in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTH_")
+
+    port: Port = 50051
+    ops_port: Port = 9101
+    issuer: str = "parley"
+    access_token_minutes: Annotated[float, Field(gt=0, le=60)] = 10
+    session_days: Annotated[float, Field(gt=0, le=365)] = 90
+    refresh_idle_days: Annotated[float, Field(gt=0, le=365)] = 30
+    hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
+    sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
+    log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def access_token_lifetime(self) -> timedelta:
+        """The longest life of an access token."""
+        return timedelta(minutes=self.access_token_minutes)
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """How long sessions last."""
+        return Lifetimes(session=timedelta(days=self.session_days), idle=timedelta(days=self.refresh_idle_days))
+
+    @property
+    def volumes(self) -> Volumes:
+        """What one address may ask for: in development enough for a load test from one machine."""
+        return Volumes(
+            sign_ups_per_hour=self.sign_ups_per_address_per_hour or (100 if self.production else 1_000_000),
+            log_ins_per_minute=self.log_ins_per_address_per_minute or (300 if self.production else 1_000_000),
+        )

@@ -1,0 +1,53 @@
+"""Users and sessions as everybody reads them: from the shared cache, and from Postgres on a miss."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from auth_service.models import Session, User
+from auth_service.store import sessions, users
+from shared.batch import PointReads
+from shared.cache import Cache, CachedReader
+from shared.db import Database
+
+# Count up when a model's fields change their meaning: entries of another shape are misses.
+_USER_SHAPE: Final = 1
+_SESSION_SHAPE: Final = 1
+
+
+class Directory:
+    """Look-ups by id, and the end of what they remember."""
+
+    def __init__(self, database: Database, cache: Cache) -> None:
+        """Read both through the cache; what it does not have is read from Postgres, many at a time."""
+
+        async def load_users(ids: Sequence[UUID]) -> Mapping[UUID, User]:
+            return await users.find_many(database, ids)
+
+        async def load_sessions(ids: Sequence[UUID]) -> Mapping[UUID, Session]:
+            return await sessions.find_many(database, ids)
+
+        self._cache = cache
+        self._users = CachedReader(cache, "user", User, _USER_SHAPE, PointReads("users", load_users).get)
+        self._sessions = CachedReader(
+            cache, "session", Session, _SESSION_SHAPE, PointReads("sessions", load_sessions).get
+        )
+        self.user_key_prefix, self.session_key_prefix = self._users.prefix, self._sessions.prefix
+
+    async def user(self, user_id: UUID) -> User | None:
+        """The user with this id."""
+        return await self._users.get(user_id)
+
+    async def session_and_user(self, session_id: UUID, user_id: UUID) -> tuple[Session | None, User | None]:
+        """Both, in one round trip."""
+        asked_session, asked_user = self._sessions.ask(session_id), self._users.ask(user_id)
+        session = await self._sessions.answer(session_id, asked_session)
+        return session, await self._users.answer(user_id, asked_user)
+
+    async def forget_user(self, user_id: UUID) -> None:
+        """After the commit of a change and before its answer."""
+        await self._cache.invalidate([self._users.key(user_id)])
+
+    async def forget_sessions(self, session_ids: Iterable[UUID]) -> None:
+        """After the commit of a change and before its answer."""
+        await self._cache.invalidate([self._sessions.key(session_id) for session_id in session_ids])

@@ -1,0 +1,39 @@
+"""The failures that are auth's own; `protos/auth/v1/errors.proto` tells callers what to do about each."""
+
+from shared.errors import Code, ServiceError
+
+
+class EmailTaken(ServiceError):
+    """An account with this email already exists: log in instead."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class InvalidCredentials(ServiceError):
+    """The email or the password is wrong."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class RefreshTokenInvalid(ServiceError):
+    """The refresh token is not good, or no longer: log in again."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class RefreshTokenReused(ServiceError):
+    """The refresh token was used before, so it may be stolen, and its session was ended: log in again."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class SessionNotFound(ServiceError):
+    """There is no such session."""
+
+    code = Code.NOT_FOUND
+
+
+class UserNotFound(ServiceError):
+    """There is no such user."""
+
+    code = Code.NOT_FOUND

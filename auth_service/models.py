@@ -1,0 +1,124 @@
+"""The things that auth knows, as values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class UserState(StrEnum):
+    """Whether an account may be used."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+
+
+class RevokeReason(StrEnum):
+    """Why a session ended before its time."""
+
+    LOG_OUT = "LOG_OUT"
+    REVOKED = "REVOKED"
+    REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105 - a reason, not a secret
+
+
+class InactiveReason(StrEnum):
+    """Why an access token is not good."""
+
+    MALFORMED = "MALFORMED"
+    INVALID = "INVALID"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+    USER_INACTIVE = "USER_INACTIVE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """An account; a change of its fields' meaning needs a new cache shape in `accounts`."""
+
+    id: UUID
+    email: str
+    display_name: str
+    roles: tuple[str, ...]
+    state: UserState
+    revision: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """An account with what its password is checked against."""
+
+    user: User
+    password_hash: str | None = field(repr=False)
+    sign_up_request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One sign-in of a user on a device."""
+
+    id: UUID
+    user_id: UUID
+    device_label: str
+    user_agent: str
+    address: str
+    auth_methods: tuple[str, ...]
+    create_time: datetime
+    expire_time: datetime
+    revoke_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshState:
+    """The row of a session's refresh token, with what the session and the user add to an access token."""
+
+    session_id: UUID
+    user_id: UUID
+    generation: int
+    rotate_time: datetime
+    expire_time: datetime
+    roles: tuple[str, ...]
+    auth_methods: tuple[str, ...]
+    alive: bool
+    in_grace: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a session is used with."""
+
+    access_token: str = field(repr=False)
+    access_token_expire_time: datetime
+    refresh_token: str = field(repr=False)
+    refresh_token_expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """The answer to a sign-up or a log-in."""
+
+    user: User
+    session: Session
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What an access token is worth now; `reason` is None where it is good."""
+
+    reason: InactiveReason | None = None
+    user: User | None = None
+    session: Session | None = None
+    expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeyRow:
+    """A signing key as it is stored."""
+
+    kid: str
+    algorithm: str
+    public_jwk: dict[str, str]
+    private_key_sealed: bytes = field(repr=False)
+    state: str

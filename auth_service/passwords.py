@@ -1,0 +1,141 @@
+"""Passwords: which are accepted (NIST SP 800-63B-4 section 3.1.1.2), and how they are hashed without harm to others.
+
+Argon2id at OWASP's floor costs 20 ms of a core. It runs on as many threads as there are cores, at a lower priority than
+the loop, behind a queue that turns away early what it could not serve in time.
+"""
+
+import asyncio
+import os
+import threading
+import unicodedata
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+from shared import calls, clock, metrics
+from shared.errors import DeadlineExceeded, Overloaded
+
+MIN_LENGTH: Final = 8
+MAX_LENGTH: Final = 128
+_NICE: Final = 10
+_MAX_QUEUE: Final = 256
+_PATIENCE_SECONDS: Final = 10.0
+_COMMON: Final = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
+_OURS: Final = ("parley", "parley123", "parleyauth", "parleychat", "parleypassword")
+
+T = TypeVar("T")
+
+
+def normalise(password: str) -> str:
+    """NFKC, as NIST advises, so that a password typed on another keyboard is the same one."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def objection(password: str, email: str) -> str | None:
+    """Why a new password is refused, or None; lengths are in code points after normalisation."""
+    normalised = normalise(password)
+    if len(normalised) < MIN_LENGTH:
+        return f"must have at least {MIN_LENGTH} characters"
+    if len(normalised) > MAX_LENGTH:
+        return f"must have at most {MAX_LENGTH} characters"
+    plain = normalised.casefold()
+    if plain in _COMMON or plain in _OURS:
+        return "is one of the most common passwords: choose another"
+    if email and plain in (email.casefold(), email.casefold().partition("@")[0]):
+        return "must not be the email address or a part of it"
+    return None
+
+
+class Passwords:
+    """Hashes and verifies, a bounded number at a time."""
+
+    def __init__(self, threads: int | None = None) -> None:
+        """As many threads as cores, unless a number is given."""
+        self._threads = threads or os.cpu_count() or 1
+        self._executor = ThreadPoolExecutor(self._threads, "argon2", initializer=_step_back)
+        self._free = asyncio.Semaphore(self._threads)
+        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+        self._decoy = self._hasher.hash(os.urandom(16))
+        self._queued = 0
+        self._seconds = 0.02
+
+    async def hash(self, password: str) -> str:
+        """The PHC string of a password."""
+        return await self._run(lambda: self._hasher.hash(normalise(password)))
+
+    async def verify(self, phc: str | None, password: str, before: Callable[[], Awaitable[None]]) -> bool:
+        """Whether the password is the right one; where there is no hash, the same work is done in vain.
+
+        `before` runs when the hash is about to start, however long that took, and may refuse the attempt.
+        """
+        return await self._run(lambda: self._check(phc or self._decoy, password) and phc is not None, before)
+
+    def outdated(self, phc: str) -> bool:
+        """Whether a hash was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(phc)
+
+    def close(self) -> None:
+        """End the threads; what is queued is dropped."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _check(self, phc: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(phc, normalise(password))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T], before: Callable[[], Awaitable[None]] | None = None) -> T:
+        self._admit()
+        try:
+            async with asyncio.timeout(calls.remaining(_PATIENCE_SECONDS)):
+                await self._free.acquire()
+        except TimeoutError:
+            self._leave_queue()
+            raise DeadlineExceeded from None
+        except BaseException:
+            self._leave_queue()
+            raise
+        try:
+            if before is not None:
+                await before()
+            future = self._executor.submit(self._timed, work)
+        except BaseException:
+            self._release()
+            raise
+        loop = asyncio.get_running_loop()
+        # The place is held until the hash ends, also when the caller has left: memory and cores are still in use.
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        return await asyncio.wrap_future(future)
+
+    def _admit(self) -> None:
+        expected = (self._queued + 1) / self._threads * self._seconds
+        if self._queued >= _MAX_QUEUE or expected > calls.remaining(_PATIENCE_SECONDS):
+            metrics.hash_shed.inc()
+            raise Overloaded(retry_after=max(expected, 0.1))
+        self._queued += 1
+        metrics.hash_queue.set(self._queued)
+
+    def _leave_queue(self) -> None:
+        self._queued -= 1
+        metrics.hash_queue.set(self._queued)
+
+    def _release(self) -> None:
+        self._free.release()
+        self._leave_queue()
+
+    def _timed(self, work: Callable[[], T]) -> T:
+        started = clock.monotonic()
+        result = work()
+        seconds = clock.monotonic() - started
+        metrics.hash_seconds.observe(seconds)
+        self._seconds += (seconds - self._seconds) / 16
+        return result
+
+
+def _step_back() -> None:
+    """Let the event loop have the core whenever it wants it."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,0 +1,63 @@
+"""Refresh tokens: a session, a generation and a MAC (DESIGN 5.4).
+
+Nothing in the database can mint one, for the key of the MAC is not there; and each is determined by its session and
+generation, so that all who race with one token get the same successor.
+"""
+
+import base64
+import binascii
+import hmac
+import struct
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from shared import crypto
+
+PREFIX: Final = "parley_rt_"
+FIRST_GENERATION: Final = 1
+MAX_LENGTH: Final = 256
+_BODY: Final = struct.Struct(">16sI")
+_MAC_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """What a token says, its MAC checked."""
+
+    session_id: UUID
+    generation: int
+
+
+class RefreshTokens:
+    """Writes and reads refresh tokens."""
+
+    def __init__(self, key: bytes) -> None:
+        """Sign with a key of its own."""
+        self._key = key
+
+    def write(self, token: RefreshToken) -> str:
+        """The text of a token."""
+        body = _BODY.pack(token.session_id.bytes, token.generation)
+        return PREFIX + base64.urlsafe_b64encode(body + crypto.mac(self._key, body)).rstrip(b"=").decode()
+
+    def read(self, text: str) -> RefreshToken | None:
+        """The token in a text; None unless we wrote it, to the letter."""
+        encoded = text.removeprefix(PREFIX)
+        try:
+            raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        if len(raw) != _BODY.size + _MAC_BYTES:
+            return None
+        if not hmac.compare_digest(raw[_BODY.size :], crypto.mac(self._key, raw[: _BODY.size])):
+            return None
+        session, generation = _BODY.unpack_from(raw)
+        token = RefreshToken(UUID(bytes=session), generation)
+        return token if self.write(token) == text else None
+
+
+def digest(session_id: UUID) -> bytes:
+    """What a session's token is found by in the database."""
+    return sha256(b"refresh\n" + session_id.bytes).digest()

@@ -1,0 +1,24 @@
+"""auth.v1.AdminService."""
+
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from auth_service.accounts import Accounts
+from auth_service.rpc import convert, parse
+from protos.auth.v1 import admin_service_pb2 as pb
+from protos.auth.v1 import admin_service_pb2_grpc
+
+Context = ServicerContext[Any, Any]
+
+
+class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
+    """What other services and administrators may see and do."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        """Serve with these rules."""
+        self._accounts = accounts
+
+    async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
+        found, missing = await self._accounts.batch_get_users(parse.user_ids(request.ids))
+        return pb.BatchGetUsersResponse(users=map(convert.user, found), missing_ids=map(str, missing))

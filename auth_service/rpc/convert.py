@@ -1,0 +1,112 @@
+"""Models into messages."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from auth_service.models import InactiveReason, Session, SignedIn, Tokens, User, UserState, Verification
+from protos.auth.v1 import auth_service_pb2, resources_pb2
+
+_USER_STATES: Final = {
+    UserState.ACTIVE: resources_pb2.USER_STATE_ACTIVE,
+    UserState.SUSPENDED: resources_pb2.USER_STATE_SUSPENDED,
+}
+_INACTIVE_REASONS: Final = {
+    InactiveReason.MALFORMED: resources_pb2.INACTIVE_REASON_MALFORMED,
+    InactiveReason.INVALID: resources_pb2.INACTIVE_REASON_INVALID,
+    InactiveReason.EXPIRED: resources_pb2.INACTIVE_REASON_EXPIRED,
+    InactiveReason.REVOKED: resources_pb2.INACTIVE_REASON_REVOKED,
+    InactiveReason.USER_INACTIVE: resources_pb2.INACTIVE_REASON_USER_INACTIVE,
+}
+_ETAG: Final = "r"
+
+
+def user(model: User) -> resources_pb2.User:
+    """An account as its owner sees it."""
+    return resources_pb2.User(
+        id=str(model.id),
+        email=model.email,
+        display_name=model.display_name,
+        roles=model.roles,
+        state=_USER_STATES[model.state],
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
+        etag=f"{_ETAG}{model.revision}",
+    )
+
+
+def revision(etag: str) -> int | None:
+    """The revision in an etag that we wrote; None for an empty or foreign one."""
+    digits = etag.removeprefix(_ETAG)
+    is_ours = etag.startswith(_ETAG) and digits.isascii() and digits.isdigit() and len(digits) < 10  # noqa: PLR2004
+    return int(digits) if is_ours else None
+
+
+def session(model: Session, current: UUID, last_used: datetime | None = None) -> resources_pb2.Session:
+    """A session, marked where it is the caller's present one."""
+    return resources_pb2.Session(
+        id=str(model.id),
+        device_label=model.device_label,
+        user_agent=model.user_agent,
+        address=model.address,
+        auth_methods=model.auth_methods,
+        create_time=timestamp(model.create_time),
+        last_used_time=timestamp(last_used or model.create_time),
+        expire_time=timestamp(model.expire_time),
+        revoke_time=timestamp(model.revoke_time) if model.revoke_time else None,
+        current=model.id == current,
+    )
+
+
+def sessions(page: Iterable[Session], current: UUID, last_used: Mapping[UUID, datetime]) -> list[resources_pb2.Session]:
+    """A page of sessions."""
+    return [session(model, current, last_used.get(model.id)) for model in page]
+
+
+def tokens(model: Tokens) -> resources_pb2.Tokens:
+    """A pair of tokens."""
+    return resources_pb2.Tokens(
+        access_token=model.access_token,
+        access_token_expire_time=timestamp(model.access_token_expire_time),
+        refresh_token=model.refresh_token,
+        refresh_token_expire_time=timestamp(model.refresh_token_expire_time),
+    )
+
+
+def sign_up(model: SignedIn) -> auth_service_pb2.SignUpResponse:
+    """The answer to a sign-up."""
+    return auth_service_pb2.SignUpResponse(
+        user=user(model.user), session=session(model.session, model.session.id), tokens=tokens(model.tokens)
+    )
+
+
+def log_in(model: SignedIn) -> auth_service_pb2.LogInResponse:
+    """The answer to a log-in."""
+    return auth_service_pb2.LogInResponse(
+        user=user(model.user), session=session(model.session, model.session.id), tokens=tokens(model.tokens)
+    )
+
+
+def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
+    """What a token is worth."""
+    if model.user is None or model.session is None or model.expire_time is None:
+        reason = _INACTIVE_REASONS[model.reason] if model.reason else resources_pb2.INACTIVE_REASON_INVALID
+        return auth_service_pb2.VerifyTokenResponse(active=False, inactive_reason=reason)
+    return auth_service_pb2.VerifyTokenResponse(
+        active=True,
+        user_id=str(model.user.id),
+        session_id=str(model.session.id),
+        roles=model.user.roles,
+        auth_methods=model.session.auth_methods,
+        expire_time=timestamp(model.expire_time),
+    )
+
+
+def timestamp(time: datetime) -> Timestamp:
+    """A moment on the wire."""
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message

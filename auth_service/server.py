@@ -1,0 +1,100 @@
+"""The one place where auth is put together."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+from auth_service import cleanup, keys
+from auth_service.access_tokens import Minter
+from auth_service.accounts import Accounts
+from auth_service.config import AuthConfig
+from auth_service.directory import Directory
+from auth_service.issuing import Issuer
+from auth_service.keys import Keys
+from auth_service.limits import AuthLimits
+from auth_service.passwords import Passwords
+from auth_service.refresh_tokens import RefreshTokens
+from auth_service.rpc.account_service import AccountService
+from auth_service.rpc.admin_service import AdminService
+from auth_service.rpc.auth_service import AuthService
+from auth_service.rpc.session_pages import SessionPages
+from auth_service.sessions import Sessions
+from auth_service.sign_ins import SignIns
+from auth_service.store.cache_epochs import CacheEpochs
+from auth_service.verification import TokenVerifier
+from protos.auth.v1 import account_service_pb2 as account_pb2
+from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2_grpc
+from protos.auth.v1 import admin_service_pb2 as admin_pb2
+from protos.auth.v1 import auth_service_pb2 as auth_pb2
+from shared import cleanup as batches
+from shared import crypto
+from shared.access_tokens import TokenChecker
+from shared.cache import Cache
+from shared.grpc.runtime import Resources, resources, serving
+from shared.grpc.server import GrpcServer, Service
+from shared.paging import PageTokens
+from shared.ratelimit import RateLimiter
+
+_OWN_AUDIENCE: Final = "auth"
+_PAY_SECONDS: Final = 1.0
+
+
+@contextlib.asynccontextmanager
+async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
+    """Auth, serving until the context ends."""
+    async with resources("parley-auth", config) as held:
+        cache = Cache(held.link, CacheEpochs(held.control))
+        await cache.start(held.background)
+        signing = Keys(held.database, crypto.derive(config.master_key_bytes, "signing keys"))
+        await signing.load()
+        held.background.every(keys.REFRESH_SECONDS, "signing keys", signing.load)
+        held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
+        batches.schedule(cleanup.tasks(), held.database, held.background)
+        passwords = Passwords(config.hash_threads)
+        directory = Directory(held.database, cache)
+        verifier = TokenVerifier(TokenChecker(keys.ALGORITHM, config.issuer, _OWN_AUDIENCE), signing, directory)
+        services = _services(config, held, directory, passwords, signing, verifier)
+        try:
+            async with serving(config, held, services, verifier, "auth.parley") as server:
+                yield server
+        finally:
+            passwords.close()
+
+
+def _services(
+    config: AuthConfig,
+    held: Resources,
+    directory: Directory,
+    passwords: Passwords,
+    signing: Keys,
+    verifier: TokenVerifier,
+) -> list[Service]:
+    derive = partial(crypto.derive, config.master_key_bytes)
+    issuer = Issuer(
+        Minter(signing, config.issuer, config.access_token_lifetime),
+        RefreshTokens(derive("refresh tokens")),
+        config.lifetimes,
+    )
+    limits = AuthLimits(RateLimiter(config.redis_url.get_secret_value(), derive("rate limits")), config.volumes)
+    sign_ins = SignIns(held.database, passwords, limits, issuer, held.background)
+    sessions = Sessions(held.database, directory, issuer)
+    accounts = Accounts(held.database, directory)
+    pages = SessionPages(sessions, PageTokens(derive("page tokens")))
+    auth = AuthService(sign_ins, sessions, verifier, signing)
+    account = AccountService(accounts, sessions, pages)
+    admin = AdminService(accounts)
+    return [
+        Service(
+            descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],
+            add=lambda server: auth_service_pb2_grpc.add_AuthServiceServicer_to_server(auth, server),
+        ),
+        Service(
+            descriptor=account_pb2.DESCRIPTOR.services_by_name["AccountService"],
+            add=lambda server: account_service_pb2_grpc.add_AccountServiceServicer_to_server(account, server),
+        ),
+        Service(
+            descriptor=admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
+            add=lambda server: admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
+        ),
+    ]

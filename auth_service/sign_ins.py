@@ -1,0 +1,149 @@
+"""How sessions begin: by a new account or by a password. It costs the same whether the account exists or not."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from auth_service import refresh_tokens
+from auth_service.errors import EmailTaken, InvalidCredentials
+from auth_service.issuing import Issuer
+from auth_service.limits import AuthLimits
+from auth_service.models import Credentials, Session, SignedIn, Tokens, User, UserState
+from auth_service.passwords import Passwords
+from auth_service.store import sessions, user_tokens, users
+from auth_service.store.sessions import NewSession
+from shared import calls, ids
+from shared.background import Background
+from shared.db import Database
+from shared.errors import RequestIdReused
+
+_BY_PASSWORD: Final = ("pwd",)  # RFC 8176 section 2
+_MAX_USER_AGENT: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignUp:
+    """What makes an account."""
+
+    email: str
+    password: str = field(repr=False)
+    display_name: str
+    device_label: str
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogIn:
+    """What starts a session."""
+
+    email: str
+    password: str = field(repr=False)
+    device_label: str
+
+
+class SignIns:
+    """Sign-up and log-in."""
+
+    def __init__(
+        self, database: Database, passwords: Passwords, limits: AuthLimits, issuer: Issuer, background: Background
+    ) -> None:
+        """Hash with `passwords`, as often as `limits` allow."""
+        self._database, self._passwords, self._limits = database, passwords, limits
+        self._issuer, self._background = issuer, background
+
+    async def sign_up(self, command: SignUp) -> SignedIn:
+        """Make an account and sign it in; a repeat with its request_id gets the first account and session."""
+        if command.request_id is None or await self._find(command) is None:
+            await self._limits.admit_sign_up(calls.address())
+        password_hash = await self._passwords.hash(command.password)
+        try:
+            user, session = await users.insert_signed_in(
+                self._database,
+                email=command.email,
+                password_hash=password_hash,
+                display_name=command.display_name,
+                request_id=command.request_id,
+                session=self._new_session(command.device_label),
+            )
+        except EmailTaken:
+            return await self._repeat_sign_up(command)
+        return SignedIn(user=user, session=session, tokens=self._issuer.begin(user, session))
+
+    async def log_in(self, command: LogIn) -> SignedIn:
+        """Start a session; an unknown email and a wrong password cannot be told apart."""
+        email, address = command.email, calls.address()
+        await self._limits.admit_log_in(address)
+        credentials = await users.find_credentials(self._database, email)
+        if not await self._verify(credentials, email, command.password):
+            await self._limits.count_failure(email, address)
+            raise InvalidCredentials
+        await self._limits.forgive(email, address)
+        assert credentials is not None  # noqa: S101 - the password of no account is right
+        session = await self._begin(credentials.user, command.device_label)
+        self._rehash_if_outdated(credentials, command.password)
+        return SignedIn(user=credentials.user, session=session, tokens=self._issuer.begin(credentials.user, session))
+
+    async def _verify(self, credentials: Credentials | None, email: str, password: str) -> bool:
+        """Whether the password is right and the account may be used; the work is the same where it is not."""
+        address = calls.address()
+
+        async def known() -> bool:
+            return await sessions.signed_in_from(self._database, email, address)
+
+        async def check() -> None:
+            await self._limits.check_failures(email, address, known)
+
+        phc = credentials.password_hash if credentials else None
+        right = await self._passwords.verify(phc, password, check)
+        return right and credentials is not None and credentials.user.state is UserState.ACTIVE
+
+    async def _begin(self, user: User, device_label: str) -> Session:
+        session = await sessions.insert(self._database, user.id, self._new_session(device_label))
+        if session is None:
+            raise InvalidCredentials
+        return session
+
+    def _new_session(self, device_label: str) -> NewSession:
+        session_id = ids.new_id()
+        return NewSession(
+            id=session_id,
+            device_label=device_label,
+            user_agent=calls.user_agent()[:_MAX_USER_AGENT],
+            address=calls.address(),
+            auth_methods=_BY_PASSWORD,
+            lifetime=self._issuer.lifetimes.session,
+            token_digest=refresh_tokens.digest(session_id),
+        )
+
+    async def _find(self, command: SignUp) -> Credentials | None:
+        """The account that this very sign-up has made before."""
+        found = await users.find_credentials(self._database, command.email)
+        return found if found and found.sign_up_request_id == command.request_id else None
+
+    async def _repeat_sign_up(self, command: SignUp) -> SignedIn:
+        made = await self._find(command) if command.request_id else None
+        if made is None:
+            raise EmailTaken
+        if not await self._verify(made, command.email, command.password):
+            await self._limits.count_failure(command.email, calls.address())
+            raise RequestIdReused
+        session = await sessions.find_first(self._database, made.user.id)
+        tokens = await self._renewed(session) if session else None
+        if session is None or tokens is None:
+            raise EmailTaken
+        return SignedIn(user=made.user, session=session, tokens=tokens)
+
+    async def _renewed(self, session: Session) -> Tokens | None:
+        """Tokens of a session that are good now, however often it was refreshed; None where it has ended."""
+        digest = refresh_tokens.digest(session.id)
+        state = await user_tokens.find_refresh(self._database, digest, self._issuer.lifetimes.idle, timedelta())
+        return self._issuer.renew(state) if state and state.alive else None
+
+    def _rehash_if_outdated(self, credentials: Credentials, password: str) -> None:
+        former = credentials.password_hash
+        if former is not None and self._passwords.outdated(former):
+            self._background.spawn("rehash", self._rehash(credentials.user, password, former))
+
+    async def _rehash(self, user: User, password: str, former: str) -> None:
+        new = await self._passwords.hash(password)
+        await users.update_password_hash(self._database, user.id, new=new, former=former)

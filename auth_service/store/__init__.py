@@ -1,0 +1,1 @@
+"""What auth keeps in Postgres, a module and its `.sql` a table."""

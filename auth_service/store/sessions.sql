@@ -1,0 +1,134 @@
+-- name: find_many
+-- $1 the sessions
+-- index: sessions_pkey
+SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+FROM sessions
+WHERE id = any($1::uuid[]);
+
+-- name: find_first
+-- The session that a sign-up made.
+-- $1 the user
+-- index: idx_sessions_user_id
+SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+FROM sessions
+WHERE user_id = $1
+ORDER BY user_id, id
+LIMIT 1;
+
+-- name: insert
+-- A session with its refresh token and the event, in one statement.
+-- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 its lifetime
+-- $7 token's id, $8 its digest, $9 event, $10 the user, who must be active
+-- index: users_pkey
+WITH session AS (
+    INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, expire_time)
+    SELECT $1, id, $2, $3, $4, $5, now() + $6 FROM users WHERE id = $10 AND state = 'ACTIVE'
+    RETURNING user_id, device_label, user_agent, address, auth_methods, create_time, expire_time
+), token AS (
+    INSERT INTO user_tokens (id, user_id, session_id, type, token_digest, expire_time)
+    SELECT $7, user_id, $1, 'REFRESH', $8, expire_time FROM session
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, session_id, address)
+    SELECT $9, 'LOG_IN', user_id, $1, $4 FROM session
+)
+SELECT
+    device_label, user_agent, address, auth_methods,
+    create_time AS session_create_time, expire_time AS session_expire_time
+FROM session;
+
+-- name: list_all
+-- $1 the user, $2 the id to go on after, or null, $3 how many
+-- index: idx_sessions_user_id
+SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+FROM sessions
+WHERE user_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+ORDER BY id DESC
+LIMIT $3;
+
+-- name: list_active
+-- $1 the user, $2 and $3 the expiry and id to go on after, or null, $4 how many
+-- index: idx_sessions_user_active
+SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+FROM sessions
+WHERE
+    user_id = $1 AND revoke_time IS NULL AND expire_time > now()
+    AND (expire_time, id) < (coalesce($2, 'infinity'::timestamptz), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+ORDER BY expire_time DESC, id DESC
+LIMIT $4;
+
+-- name: revoke
+-- The session, its refresh token, the cache's debt and the event, in one statement.
+-- $1 the session, $2 its user, $3 the reason, $4 the digest of its refresh token, $5 the cache key, $6 event, $7 address
+-- index: sessions_pkey, idx_user_tokens_token
+WITH revoked AS (
+    UPDATE sessions
+    SET revoke_time = now(), revoke_reason = $3
+    WHERE id = $1 AND user_id = $2 AND revoke_time IS NULL
+    RETURNING id, user_id
+), token AS (
+    UPDATE user_tokens t
+    SET revoke_time = now()
+    FROM revoked
+    WHERE t.token_digest = $4 AND t.revoke_time IS NULL
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $5 FROM revoked
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, session_id, address)
+    SELECT $6, 'SESSION_' || $3, user_id, id, $7 FROM revoked
+)
+SELECT count(*) FROM revoked;
+
+-- name: revoke_others
+-- At most so many of a user's other sessions with their tokens, debts and events.
+-- $1 the user, $2 the session that stays, $3 the prefix of the cache keys, $4 address, $5 how many
+-- index: idx_sessions_user_active, idx_user_tokens_user_id_type
+WITH doomed AS (
+    SELECT id FROM sessions
+    WHERE user_id = $1 AND revoke_time IS NULL AND expire_time > now() AND id <> $2
+    ORDER BY expire_time DESC, id DESC
+    LIMIT $5
+    FOR UPDATE
+), revoked AS (
+    UPDATE sessions s
+    SET revoke_time = now(), revoke_reason = 'REVOKED'
+    FROM doomed
+    WHERE s.id = doomed.id
+    RETURNING s.id, s.user_id
+), token AS (
+    UPDATE user_tokens t
+    SET revoke_time = now()
+    FROM revoked
+    WHERE t.user_id = $1 AND t.type = 'REFRESH' AND t.session_id = revoked.id AND t.revoke_time IS NULL
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $3 || id FROM revoked
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, session_id, address)
+    SELECT gen_random_uuid(), 'SESSION_REVOKED', user_id, id, $4 FROM revoked
+)
+SELECT id FROM revoked;
+
+-- name: delete_ended
+-- Clean-up. Ids begin with the millisecond that they were made in (RFC 9562), so the sessions begun before a moment
+-- are a range of them.
+-- $1 how many, $2 how long ago they must have ended
+-- index: sessions_pkey
+WITH ended AS (
+    SELECT id FROM sessions
+    WHERE
+        id < (lpad(to_hex((extract(epoch FROM now() - $2::interval) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+        AND least(expire_time, revoke_time) < now() - $2::interval
+    ORDER BY id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+), deleted AS (
+    DELETE FROM sessions s USING ended WHERE s.id = ended.id RETURNING s.id
+)
+SELECT count(*) FROM deleted;
+
+-- name: signed_in_from
+-- $1 the email, normalised, $2 the address
+-- index: idx_users_email, idx_sessions_user_id
+SELECT EXISTS (
+    SELECT FROM users u INNER JOIN sessions s ON s.user_id = u.id
+    WHERE u.email = $1 AND s.address = $2
+);

@@ -1,0 +1,77 @@
+"""Accounts in Postgres."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from auth_service.errors import EmailTaken
+from auth_service.models import Credentials, Session, User, UserState
+from auth_service.store.sessions import NewSession
+from shared import db, ids, sql
+from shared.db import Executor, Record
+
+queries = sql.load(__file__)
+
+
+async def find_many(executor: Executor, user_ids: Sequence[UUID]) -> Mapping[UUID, User]:
+    """The users with these ids, as far as there are any."""
+    return {row["id"]: user(row) for row in await executor.fetch_all(queries.find_many, user_ids)}
+
+
+async def find_credentials(executor: Executor, email: str) -> Credentials | None:
+    """The account with this email, and its password's hash."""
+    row = await executor.fetch_one(queries.find_credentials, email)
+    if row is None:
+        return None
+    return Credentials(user=user(row), password_hash=row["password_hash"], sign_up_request_id=row["sign_up_request_id"])
+
+
+async def insert_signed_in(
+    executor: Executor,
+    *,
+    email: str,
+    password_hash: str,
+    display_name: str,
+    request_id: str | None,
+    session: NewSession,
+) -> tuple[User, Session]:
+    """Make an account and its first session; raises EmailTaken."""
+    user_id = ids.new_id()
+    with db.raising(idx_users_email=EmailTaken):
+        row = await executor.fetch_one(
+            queries.insert_signed_in, user_id, email, password_hash, display_name, request_id, *session.values()
+        )
+    assert row is not None  # noqa: S101 - an INSERT that did not fail returns its row
+    return user(row), session.started(user_id, row)
+
+
+async def update_display_name(
+    executor: Executor, user_id: UUID, display_name: str, *, revision: int | None, stale: str
+) -> User | None:
+    """Rename; None where the user is gone or at another revision."""
+    row = await executor.fetch_one(queries.update_display_name, user_id, display_name, revision, stale)
+    return user(row) if row else None
+
+
+async def update_password_hash(executor: Executor, user_id: UUID, *, new: str, former: str) -> None:
+    """Replace a hash by one of the same password with present parameters."""
+    await executor.fetch_one(queries.update_password_hash, user_id, new, former)
+
+
+async def update_roles(executor: Executor, email: str, roles: Sequence[str], *, stale_prefix: str) -> User | None:
+    """Give an account its roles."""
+    row = await executor.fetch_one(queries.update_roles, email, roles, stale_prefix, ids.new_id())
+    return user(row) if row else None
+
+
+def user(row: Record) -> User:
+    """The model of a row."""
+    return User(
+        id=row["id"],
+        email=row["email"],
+        display_name=row["display_name"],
+        roles=tuple(row["roles"]),
+        state=UserState(row["state"]),
+        revision=row["revision"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )

@@ -1,0 +1,3 @@
+-- name: ping
+-- index: none, because it reads no table
+SELECT 1;
