@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 import orjson
@@ -42,7 +42,7 @@ _UNREACHABLE = (
 )
 
 Record = asyncpg.Record
-Connection = PoolConnectionProxy[Record]
+Connection: TypeAlias = "PoolConnectionProxy[Record]"  # generic in its stub alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Named queries. They live in `.sql` files beside their store, each under a header that says what it takes and uses.
 
-    -- name: find_by_email
-    -- $1 the address, normalised
-    -- index: idx_users_email
+-- name: find_by_email
+-- $1 the address, normalised
+-- index: idx_users_email
 """
 
 import re

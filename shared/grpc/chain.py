@@ -8,7 +8,7 @@ async def interceptor(call: Call, proceed: Proceed) -> None:
 
 import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import grpc
 from grpc.aio import ServerInterceptor, ServicerContext
@@ -19,7 +19,7 @@ from shared.calls import Call
 Context = ServicerContext[Any, Any]
 Proceed = Callable[[], Awaitable[None]]
 Interceptor = Callable[["ServedCall", Proceed], Awaitable[None]]
-Handler = grpc.RpcMethodHandler[Any, Any]
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stub alone
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -59,9 +59,9 @@ class Chain(ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
+    ) -> "Handler | None":
         """The wrapped handler of a method; an unknown method has none, and is answered UNIMPLEMENTED."""
         method = str(handler_call_details.method)
         wrapped = self._wrapped.get(method)

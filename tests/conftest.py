@@ -1,0 +1,24 @@
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.authtest import Auth, auth_config, running_auth
+from tests.servers import Servers, TestDatabase, fresh_database, running_servers
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    with running_servers() as running:
+        yield running
+
+
+@pytest.fixture
+async def auth_database(servers: Servers) -> AsyncIterator[TestDatabase]:
+    async with fresh_database(servers, "auth") as database:
+        yield database
+
+
+@pytest.fixture
+async def auth(servers: Servers, auth_database: TestDatabase) -> AsyncIterator[Auth]:
+    async with running_auth(auth_database, auth_config(auth_database, servers.redis.url)) as running:
+        yield running
