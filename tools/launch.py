@@ -17,7 +17,7 @@ from shared.processes import Child, end_leftover, rotate, wait_until
 from tools import interrupts
 from tools.folder import DataFolder, Stack
 from tools.settings import ROOT, Database, Settings
-from tools.ui import Failure, Refusal, console, step
+from tools.ui import Failure, Refusal, say, step
 
 _MIGRATION_SECONDS = 300.0
 _HEALTHY_SECONDS = 60.0
@@ -92,7 +92,7 @@ class _Start:
                 _in_parallel([server.start for server in self._servers.values()])
         if self._postgres is not None and self._postgres.relocated:
             wanted, actual = self._folder.path / "postgres", self._postgres.data_dir
-            console.print(f"  Postgres will not run as root, and nobody cannot reach {wanted}: its data is in {actual}")
+            say(f"  Postgres will not run as root, and user nobody cannot reach {wanted}: its data is in {actual}")
         databases = self._databases()
         with step("Databases, roles and migrations"):
             if self._postgres is not None:
@@ -223,5 +223,5 @@ def _end_leftovers(folder: DataFolder) -> None:
     if left is not None:
         for name, pid in (("auth", left.auth_pid), ("chat", left.chat_pid)):
             if end_leftover(pid, f"{name}_service", "serve"):
-                console.print(f"  Ended {name}, which an interrupted run had left behind")
+                say(f"  Ended {name}, which an interrupted run had left behind")
         folder.forget()

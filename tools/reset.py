@@ -7,7 +7,7 @@ import typer
 from shared.embedded import LocalPostgres, bootstrap, drop_databases
 from tools import interrupts, settings
 from tools.folder import DataFolder
-from tools.ui import Refusal, console, step
+from tools.ui import Refusal, say, step
 
 
 def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
@@ -28,4 +28,4 @@ def reset(*, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask."
         finally:
             with interrupts.ignored():
                 postgres.stop()
-    console.print("The next start will migrate them: make run")
+    say("The next start will migrate them: make run")

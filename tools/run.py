@@ -1,6 +1,5 @@
 """`run`: the whole stack in the foreground, with ready-made calls and the services' logs."""
 
-import contextlib
 import os
 import sys
 import time
@@ -9,7 +8,7 @@ from shared.processes import Child
 from tools import examples, settings
 from tools.interrupts import Interrupted
 from tools.launch import Launch, launched, stopped
-from tools.ui import Failure, console
+from tools.ui import Failure, say
 
 _POLL_SECONDS = 0.1
 _RESTART_SECONDS = 5.0
@@ -27,16 +26,16 @@ def run() -> None:
         with launched(settings.read()) as launch:
             _stay(launch, time.monotonic() - begin)
     except Interrupted:
-        _say("Stopped.")
+        say("Stopped.")
 
 
 def _stay(launch: Launch, seconds: float) -> None:
     try:
-        console.print(f"\n[bold green]Parley is ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.\n")
+        say(f"\n[bold green]Parley is ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.\n")
         print(examples.text(launch.stack), flush=True)
         _watch(launch)
     except Interrupted:
-        _say("\nStopping …")
+        say("\nStopping …")
         raise
     except OSError as error:
         # Nobody reads our output any more: what is still to be written must not fail either.
@@ -102,13 +101,8 @@ class _Watch:
             return
         if self._restart_at is None:
             self._restart_at = time.monotonic() + _RESTART_SECONDS
-            _say(f"{self._name} is gone; it starts again in {_RESTART_SECONDS:.0f} s.")
+            say(f"{self._name} is gone; it starts again in {_RESTART_SECONDS:.0f} s.")
         elif time.monotonic() > self._restart_at:
             self._launch.restart(self._name)
             self._restart_at = None
-            _say(f"{self._name} is back.")
-
-
-def _say(sentence: str) -> None:
-    with contextlib.suppress(OSError):
-        console.print(sentence)
+            say(f"{self._name} is back.")

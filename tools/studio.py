@@ -12,7 +12,7 @@ import typer
 
 from tools.settings import ROOT
 from tools.stack import running_stack
-from tools.ui import Failure, Refusal, console, step
+from tools.ui import Failure, Refusal, say, step
 
 _HOME = ROOT / ".venv-studio"
 _REQUIREMENTS = ROOT / "requirements" / "studio.txt"
@@ -43,7 +43,7 @@ def studio(
         "PGDATABASE": url.path.lstrip("/"),
         "PGOPTIONS": "-c default_transaction_read_only=on",
     }
-    console.print(f"Opening {environment['PGDATABASE']} … Ctrl-Q leaves.")
+    say(f"Opening {environment['PGDATABASE']} … Ctrl-Q leaves.")
     harlequin = str(_HOME / "bin" / "harlequin")
     os.execve(harlequin, [harlequin, "--adapter", "postgres"], environment)  # noqa: S606 (it takes over the terminal)
 

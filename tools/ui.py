@@ -18,6 +18,12 @@ class Failure(Exception):
     """The command could not do its work: what happened, exit code 1."""
 
 
+def say(sentence: str) -> None:
+    """Print one line, however long; nobody may be there any more to read it."""
+    with contextlib.suppress(OSError):
+        console.print(sentence, soft_wrap=True)
+
+
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
     """Show that a step is going on, then that it is done and how long it took."""
