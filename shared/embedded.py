@@ -4,7 +4,6 @@ Both listen on 127.0.0.1 only and ask for a password; a server that a crash left
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -55,8 +54,9 @@ class LocalPostgres:
     def __init__(self, data_dir: Path, port: int, *, durable: bool = True) -> None:
         """Choose where the server keeps its data, which root may have to do elsewhere: see `relocated`."""
         self.port = port
-        self.data_dir = _postgres_home(data_dir.absolute())
-        self.relocated = self.data_dir != data_dir.absolute()
+        self._wanted_dir = data_dir.absolute()
+        self.data_dir = _postgres_home(self._wanted_dir)
+        self.relocated = self.data_dir != self._wanted_dir
         self.log = self.data_dir / "postgres.log"
         self._cluster = self.data_dir / "cluster"
         self._password_file = self.data_dir / "superuser-password"
@@ -109,7 +109,8 @@ class LocalPostgres:
     def remove(self) -> None:
         """Stop the server and delete its folder."""
         self.stop()
-        shutil.rmtree(self.data_dir, ignore_errors=True)
+        for folder in (self.data_dir, self._wanted_dir):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _make_cluster(self, binaries: Path, account: Account | None) -> None:
         """Make it beside its final place, so that an interrupted initdb is never taken for a cluster."""
@@ -355,7 +356,14 @@ def _postgres_home(wanted: Path) -> Path:
     if os.geteuid() != 0:
         return wanted
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    return wanted if _reachable(wanted) else _REACHABLE / f"data-{hashlib.sha256(bytes(wanted)).hexdigest()[:16]}"
+    if _reachable(wanted):
+        return wanted
+    # The name is kept in the folder asked: whoever deletes that begins with a new cluster, not with the old one.
+    pointer = wanted / "elsewhere"
+    if not pointer.exists():
+        wanted.mkdir(mode=0o700, exist_ok=True)
+        write_private(pointer, f"data-{secrets.token_hex(8)}")
+    return _REACHABLE / pointer.read_text()
 
 
 def _postgres_binaries() -> Path:

@@ -217,6 +217,7 @@ def test_for_root_a_folder_that_only_root_can_reach_is_replaced(tmp_path: Path) 
     finally:
         server.remove()
     assert not server.data_dir.exists()
+    assert LocalPostgres(tmp_path / "postgres", free_port()).data_dir != server.data_dir
 
 
 def test_redis_asks_for_its_password_keeps_nothing_and_has_a_limit(cache: LocalRedis) -> None:
