@@ -41,8 +41,9 @@ class MapErrors:
         trailers = [("x-request-id", served.call.request_id)]
         if error.retry_after is not None:
             trailers.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
-        served.context.set_trailing_metadata(trailers)
-        await served.context.abort_with_status(rpc_status.to_status(self._status(error)))
+        status = rpc_status.to_status(self._status(error))
+        # abort_with_status would send the status's own trailers alone.
+        await served.context.abort(status.code, status.details, (*status.trailing_metadata, *trailers))
 
     def _status(self, error: ServiceError) -> status_pb2.Status:
         info = error_details_pb2.ErrorInfo(reason=error.reason, domain=self._domain, metadata=error.facts)
