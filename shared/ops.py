@@ -2,15 +2,20 @@
 
 import contextlib
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import REGISTRY, make_wsgi_app
-from prometheus_client.exposition import start_wsgi_server
+from prometheus_client.exposition import ThreadingWSGIServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_POLL_SECONDS: Final = 0.05  # how soon the thread sees that it is to end
 
 
 @dataclass(slots=True)
@@ -44,14 +49,24 @@ def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartRespon
 @contextlib.contextmanager
 def listening(host: str, port: int, readiness: Readiness) -> Iterator[int]:
     """Serve the pages from a thread of their own, so that they answer while the loop is busy; yields the port."""
-    server, thread = start_wsgi_server(port, host)
-    server.set_app(application(readiness))
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    kind = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
+    server: WSGIServer = make_server(str(address[0]), port, application(readiness), kind, _Quiet)
+    thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="ops")
+    thread.start()
     try:
         yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Quiet(WSGIRequestHandler):
+    """Leaves no line on standard error for each scrape."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
 
 def _answer(start_response: "StartResponse", status: str, body: object) -> Iterable[bytes]:
