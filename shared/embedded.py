@@ -252,9 +252,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def scratch_folder() -> Iterator[Path]:
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
     """A temporary folder that a PostgreSQL started by root can reach; removed at the end."""
-    with tempfile.TemporaryDirectory(prefix="parley-") as name:
+    with tempfile.TemporaryDirectory(prefix="parley-", dir=parent) as name:
         folder = Path(name)
         folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
         yield folder

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 PASSWORDS = RolePasswords(
     auth_owner="owner-of-auth", auth="serves-auth", chat_owner="owner-of-chat", chat="serves-chat"
 )
+_ROOM_BYTES = 4_000_000_000  # Postgres keeps up to 1 GB of its log
 _numbers = itertools.count()
 
 
@@ -46,7 +48,7 @@ def make_master_key() -> str:
 
 @contextmanager
 def running_servers() -> Iterator[Servers]:
-    with scratch_folder() as folder:
+    with scratch_folder(_memory()) as folder:
         postgres = LocalPostgres(folder / "postgres", free_port(), durable=False)
         redis = LocalRedis(folder / "redis", free_port(), password="of-the-tests")
         postgres.start()
@@ -59,6 +61,12 @@ def running_servers() -> Iterator[Servers]:
         finally:
             redis.stop()
             postgres.stop()
+
+
+def _memory() -> Path | None:
+    """A folder in memory, where there is one with room: a database is made there in 16 ms, on a disk in 60 to 400."""
+    folder = Path("/dev/shm")
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free > _ROOM_BYTES else None
 
 
 async def _prepare(servers: Servers) -> None:
