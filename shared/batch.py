@@ -38,6 +38,7 @@ class Batcher(Generic[Item, Result]):
         self._flush, self._at_once, self._max_batch = flush, at_once, max_batch
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._flushers: set[asyncio.Task[None]] = set()
+        self._running = 0
         self._sizes = metrics.batch_size.labels(name)
 
     async def submit(self, item: Item) -> Result:
@@ -46,7 +47,8 @@ class Batcher(Generic[Item, Result]):
             raise Overloaded(retry_after=1.0)
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._flushers) < self._at_once:
+        if self._running < self._at_once:
+            self._running += 1
             task = asyncio.create_task(self._run())
             self._flushers.add(task)
             task.add_done_callback(self._flushers.discard)
@@ -58,13 +60,16 @@ class Batcher(Generic[Item, Result]):
 
     async def _run(self) -> None:
         calls.current.set(None)  # a batch is nobody's call: it must not end by the deadline of whoever came first
-        while self._waiting:
-            count = min(len(self._waiting), self._max_batch)
-            taken = [self._waiting.popleft() for _ in range(count)]
-            batch = [(item, future) for item, future in taken if not future.done()]
-            if batch:
-                self._sizes.observe(len(batch))
-                await self._settle(batch)
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), self._max_batch)
+                taken = [self._waiting.popleft() for _ in range(count)]
+                batch = [(item, future) for item, future in taken if not future.done()]
+                if batch:
+                    self._sizes.observe(len(batch))
+                    await self._settle(batch)
+        finally:
+            self._running -= 1  # in the very turn that found nothing waiting, so that the next item starts a new one
 
     async def _settle(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:

@@ -6,7 +6,7 @@ it is always known which server is at the other end. Where Redis is gone or slow
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final
 
 import structlog
@@ -21,6 +21,7 @@ from shared import metrics
 log = structlog.get_logger()
 
 EXCHANGE_SECONDS: Final = 0.05
+_LAST_CHANCE: Final = 0.01
 _CONNECT_SECONDS: Final = 1.0
 _RECONNECT_PAUSE: Final = 0.25
 _MAX_COMMANDS: Final = 512
@@ -100,7 +101,7 @@ class RedisLink:
         words = [*([("MGET", *reads)] if reads else []), *(words for words, _ in commands)]
         metrics.redis_batch.observe(len(reads) + len(commands))
         try:
-            async with asyncio.timeout(EXCHANGE_SECONDS):
+            async with _limit():
                 await connection.send_packed_command(connection.pack_commands(words), check_health=False)
                 values = await connection.read_response() if reads else []
                 for waiting, value in zip(reads.values(), values, strict=True):
@@ -120,6 +121,22 @@ class RedisLink:
         for waiting in reads.values():
             _answer(waiting, None)
         _refuse(future for _, future in commands)
+
+
+@contextlib.asynccontextmanager
+async def _limit() -> AsyncIterator[None]:
+    """The time limit of an exchange, which a busy loop does not use up.
+
+    After a stall the loop runs a timer in the same turn in which it first sees the reply. So the timer only sets the
+    last chance, and what is left to wait for then is Redis alone.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_later(EXCHANGE_SECONDS - _LAST_CHANCE, lambda: limit.reschedule(loop.time() + _LAST_CHANCE))
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 async def _settle(connection: AbstractConnection, future: asyncio.Future[Reply]) -> None:

@@ -1,9 +1,16 @@
+import logging
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from tests.authtest import Auth, auth_config, running_auth
 from tests.servers import Servers, TestDatabase, fresh_database, running_servers
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quiet_logs() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 
 @pytest.fixture(scope="session")
