@@ -119,14 +119,14 @@ def _answers(
 
 def _explain(error: grpc.Call) -> None:
     """Say what went wrong: status, reason and facts, every field, and when to try again."""
-    errors.print(f"{error.code().name}: {error.details()}", style="bold red", markup=False)
+    errors.print(f"{error.code().name}: {error.details()}", style="bold red", markup=False, soft_wrap=True)
     status = rpc_status.from_call(error)
     for detail in status.details if status is not None else ():
         for kind in (error_details_pb2.ErrorInfo, error_details_pb2.BadRequest, error_details_pb2.RetryInfo):
             message = kind()
             if detail.Unpack(message):
                 for line in _lines(message):
-                    errors.print(f"  {line}", markup=False)
+                    errors.print(f"  {line}", markup=False, soft_wrap=True)
 
 
 def _lines(detail: Message) -> Iterator[str]:
