@@ -28,7 +28,7 @@ check: .venv/dev.stamp ## Everything that CI runs: format, lint, types, layers, 
 	$(BIN)/python -m tools.protos --check
 	$(BIN)/python -m tools.protos --lint
 	$(BIN)/python -m tools.protos --breaking
-	$(BIN)/squawk --quiet auth_service/migrations/*.sql chat_service/migrations/*.sql
+	$(BIN)/squawk auth_service/migrations/*.sql chat_service/migrations/*.sql
 	$(MAKE) test
 
 protos: .venv/dev.stamp ## Generate the code of the protos
