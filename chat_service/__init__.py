@@ -1,0 +1,1 @@
+"""Chat: what was said, and what was built."""

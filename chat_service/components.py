@@ -1,0 +1,87 @@
+"""The rules of components."""
+
+from uuid import UUID
+
+from chat_service.errors import ComponentNotFound, ComponentVersionNotFound
+from chat_service.models import Component, ComponentChange, ComponentList, ComponentVersion, NewComponent, Page
+from chat_service.store import component_versions, conversations
+from chat_service.store import components as store
+from shared.db import Database, Executor
+from shared.errors import EtagMismatch, RequestIdReused
+
+
+class Components:
+    """Makes, shows, changes and deletes components. Each change holds the lock of the conversation."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the components in this database."""
+        self._database = database
+
+    async def create(self, new: NewComponent) -> Component:
+        """Make one; a repeat of the request gets the one that the first made, as it is now."""
+        first = await self._first_answer(self._database, new)
+        if first is not None:
+            return first
+        async with self._database.transaction() as tx:
+            await conversations.lock(tx, new.user_id, new.conversation_id)
+            return await self._first_answer(tx, new) or await store.insert(tx, new)
+
+    async def get(self, user_id: UUID, component_id: UUID) -> Component:
+        """One at its current version, also a deleted one."""
+        return await _find(self._database, user_id, component_id)
+
+    async def list(self, asked: ComponentList) -> Page[Component]:
+        """A page, the newest first."""
+        return await store.list_page(self._database, asked)
+
+    async def update(self, change: ComponentChange) -> Component:
+        """Add a version, if the component is still at the one the change was made from and its content differs."""
+        before = await _find(self._database, change.user_id, change.id)
+        async with self._database.transaction() as tx:
+            await conversations.lock(tx, change.user_id, before.conversation_id)
+            current = await _find(tx, change.user_id, change.id)
+            if current.delete_time is not None:
+                raise ComponentNotFound
+            if current.version != change.from_version:
+                raise EtagMismatch
+            return current if current.content == change.content else await store.update(tx, current, change)
+
+    async def delete(self, user_id: UUID, component_id: UUID) -> Component:
+        """Delete one; one that is deleted stays as it is."""
+        before = await _find(self._database, user_id, component_id)
+        async with self._database.transaction() as tx:
+            await conversations.lock(tx, user_id, before.conversation_id)
+            current = await _find(tx, user_id, component_id)
+            return current if current.delete_time is not None else await store.delete(tx, user_id, current)
+
+    async def get_version(self, user_id: UUID, component_id: UUID, version: int) -> ComponentVersion:
+        """One version."""
+        found = await component_versions.find(self._database, user_id, component_id, version)
+        if found is None:
+            await _find(self._database, user_id, component_id)
+            raise ComponentVersionNotFound
+        return found
+
+    async def list_versions(
+        self, user_id: UUID, component_id: UUID, after: int | None, size: int
+    ) -> Page[ComponentVersion]:
+        """A page of a component's versions, the newest first."""
+        return await component_versions.list_page(self._database, user_id, component_id, after, size)
+
+    async def _first_answer(self, executor: Executor, new: NewComponent) -> Component | None:
+        if new.request_id is None:
+            return None
+        first = await store.find_by_request_id(executor, new.user_id, new.conversation_id, new.request_id)
+        if first is None:
+            return None
+        component_id, digest = first
+        if digest != new.request_digest:
+            raise RequestIdReused
+        return await _find(executor, new.user_id, component_id)
+
+
+async def _find(executor: Executor, user_id: UUID, component_id: UUID) -> Component:
+    found = await store.find(executor, user_id, component_id)
+    if found is None:
+        raise ComponentNotFound
+    return found

@@ -1,0 +1,69 @@
+"""The rules of conversations."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from chat_service.errors import ConversationDeleted, ConversationNotFound
+from chat_service.models import Conversation, ConversationChange, ConversationList, NewConversation, Page
+from chat_service.store import conversations as store
+from shared.batch import PointReads
+from shared.db import Database
+from shared.errors import EtagMismatch, RequestIdReused
+
+
+class Conversations:
+    """Makes, shows, changes, deletes and undeletes conversations."""
+
+    def __init__(self, database: Database, retention: timedelta) -> None:
+        """`retention` is how long a deleted conversation can be undeleted."""
+        self._database, self._retention = database, retention
+        self._reads: PointReads[tuple[UUID, UUID], Conversation] = PointReads(
+            "conversations", lambda keys: store.find_many(database, keys)
+        )
+
+    async def create(self, new: NewConversation) -> Conversation:
+        """Make one; a repeat of the request gets the one that the first made, as it is now."""
+        created = await store.insert(self._database, new)
+        if created is not None:
+            return created
+        first = await store.find_by_request_id(self._database, new.user_id, new.request_id)
+        if first is None:
+            raise ConversationNotFound
+        conversation, digest = first
+        if digest != new.request_digest:
+            raise RequestIdReused
+        return conversation
+
+    async def get(self, user_id: UUID, conversation_id: UUID) -> Conversation:
+        """One, also a deleted one."""
+        found = await self._reads.get((user_id, conversation_id))
+        if found is None:
+            raise ConversationNotFound
+        return found
+
+    async def list(self, asked: ConversationList) -> Page[Conversation]:
+        """A page, the newest first."""
+        return await store.list_page(self._database, asked)
+
+    async def update(self, user_id: UUID, change: ConversationChange) -> Conversation:
+        """Write new settings, if the conversation is in use and still at the etag, where one is given."""
+        if not change.empty:
+            changed = await store.update(self._database, user_id, change)
+            if changed is not None:
+                return changed
+        found = await self.get(user_id, change.id)
+        if found.delete_time is not None:
+            raise ConversationDeleted
+        if not change.empty or change.etag_revision not in (None, found.etag_revision):
+            raise EtagMismatch
+        return found
+
+    async def delete(self, user_id: UUID, conversation_id: UUID) -> Conversation:
+        """Delete one so that it can be undeleted for a while; one that is deleted stays as it is."""
+        deleted = await store.delete(self._database, user_id, conversation_id, self._retention)
+        return deleted or await self.get(user_id, conversation_id)
+
+    async def undelete(self, user_id: UUID, conversation_id: UUID) -> Conversation:
+        """Take a deletion back; one that is not deleted stays as it is."""
+        undeleted = await store.undelete(self._database, user_id, conversation_id)
+        return undeleted or await self.get(user_id, conversation_id)

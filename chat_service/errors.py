@@ -1,0 +1,45 @@
+"""The failures that are chat's own; `protos/chat/v1/errors.proto` tells callers what to do about each."""
+
+from shared.errors import Code, ServiceError
+
+
+class ConversationNotFound(ServiceError):
+    """There is no such conversation."""
+
+    code = Code.NOT_FOUND
+
+
+class ConversationDeleted(ServiceError):
+    """The conversation is deleted and takes no changes: undelete it first."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class MessageNotFound(ServiceError):
+    """There is no such message."""
+
+    code = Code.NOT_FOUND
+
+
+class ComponentNotFound(ServiceError):
+    """There is no such component."""
+
+    code = Code.NOT_FOUND
+
+
+class ComponentVersionNotFound(ServiceError):
+    """The component has no such version."""
+
+    code = Code.NOT_FOUND
+
+
+class ComponentNameTaken(ServiceError):
+    """The conversation has a component of this name: update that one, or choose another name."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class InteractionNotFound(ServiceError):
+    """There is no such interaction."""
+
+    code = Code.NOT_FOUND

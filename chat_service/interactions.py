@@ -1,0 +1,60 @@
+"""The rules of interactions: runs of models."""
+
+from uuid import UUID
+
+from chat_service.errors import InteractionNotFound, MessageNotFound
+from chat_service.models import Interaction, InteractionList, NewInteraction, Page
+from chat_service.store import ai_interactions as store
+from chat_service.store import chat_messages, conversations
+from shared.db import Database, Executor
+from shared.errors import RequestIdReused
+
+
+class Interactions:
+    """Records and shows runs of models."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the runs in this database."""
+        self._database = database
+
+    async def record(self, new: NewInteraction) -> Interaction:
+        """Record a run that has ended; a repeat of the request gets the run that the first recorded."""
+        first = await self._first_answer(self._database, new)
+        if first is not None:
+            return first
+        async with self._database.transaction() as tx:
+            await conversations.lock(tx, new.user_id, new.conversation_id)
+            first = await self._first_answer(tx, new)
+            if first is None and new.message_id is not None:
+                await self._check_message(tx, new, new.message_id)
+            return first or await store.insert(tx, new)
+
+    async def get(self, user_id: UUID, interaction_id: UUID) -> Interaction:
+        """One run with its answer."""
+        found = await store.find(self._database, user_id, interaction_id)
+        if found is None:
+            raise InteractionNotFound
+        return found
+
+    async def list(self, asked: InteractionList) -> Page[Interaction]:
+        """A page, the newest first."""
+        if asked.session_id is not None and asked.conversation_id is not None:
+            await conversations.check(self._database, asked.user_id, asked.conversation_id)
+        return await store.list_page(self._database, asked)
+
+    async def _check_message(self, executor: Executor, new: NewInteraction, message_id: UUID) -> None:
+        key = (new.user_id, message_id)
+        message = (await chat_messages.find_many(executor, [key])).get(key)
+        if message is None or message.conversation_id != new.conversation_id:
+            raise MessageNotFound
+
+    async def _first_answer(self, executor: Executor, new: NewInteraction) -> Interaction | None:
+        if new.request_id is None:
+            return None
+        first = await store.find_by_request_id(executor, new.user_id, new.conversation_id, new.request_id)
+        if first is None:
+            return None
+        interaction_id, digest = first
+        if digest != new.request_digest:
+            raise RequestIdReused
+        return await store.find(executor, new.user_id, interaction_id)

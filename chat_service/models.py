@@ -1,0 +1,369 @@
+"""The things that chat keeps, as values."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from hashlib import sha256
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import orjson
+
+from shared import ids
+
+T = TypeVar("T")
+
+TRUNK = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """A part of a list, and whether it goes on."""
+
+    items: list[T]
+    more: bool
+
+
+class Role(IntEnum):
+    """Who speaks in a message; numbered as in chat.v1 and in the table."""
+
+    SYSTEM = 1
+    USER = 2
+    ASSISTANT = 3
+    TOOL = 4
+
+
+class InteractionState(StrEnum):
+    """Where a run of a model is; the last four are final."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    INTERRUPTED = "INTERRUPTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A chat thread; `metadata` is a JSON object as text, `etag_revision` the revision that last wrote its settings."""
+
+    id: UUID
+    title: str
+    pinned: bool
+    archived: bool
+    metadata: str = field(repr=False)
+    active_branch: int
+    message_count: int
+    revision: int
+    etag_revision: int
+    create_time: datetime
+    update_time: datetime
+    delete_time: datetime | None
+    purge_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewConversation:
+    """A conversation that is to be made."""
+
+    id: UUID = field(default_factory=ids.new_id)
+    user_id: UUID
+    title: str
+    pinned: bool
+    archived: bool
+    metadata: str = field(repr=False)
+    request_id: str | None
+
+    @property
+    def request_digest(self) -> bytes | None:
+        """What a repeat of the request must say again; None where it cannot be repeated."""
+        return _digest(self.title, self.pinned, self.archived, self.metadata) if self.request_id else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationChange:
+    """New settings of a conversation; None leaves one as it is. `etag_revision` is what they were read at, if told."""
+
+    id: UUID
+    title: str | None
+    pinned: bool | None
+    archived: bool | None
+    metadata: str | None = field(repr=False)
+    etag_revision: int | None
+
+    @property
+    def empty(self) -> bool:
+        """Whether it leaves everything as it is."""
+        return all(value is None for value in (self.title, self.pinned, self.archived, self.metadata))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationList:
+    """Which conversations to list, after an id; a filter that is None lets both kinds in."""
+
+    user_id: UUID
+    show_deleted: bool
+    pinned: bool | None
+    archived: bool | None
+    after: UUID | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationSession:
+    """A sign-in that took part in a conversation, and how far it has read there."""
+
+    conversation_id: UUID
+    session_id: UUID
+    read_position: int
+    unread_count: int
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationSessionList:
+    """Which links to list: of a conversation, of a session, or the one of both; after a time and an id."""
+
+    user_id: UUID
+    conversation_id: UUID | None
+    session_id: UUID | None
+    after: tuple[datetime, UUID] | None
+    size: int
+
+    def cursor(self, last: ConversationSession) -> tuple[str, str]:
+        """What the page after a link goes on after."""
+        other = last.session_id if self.conversation_id is not None else last.conversation_id
+        return (last.create_time.isoformat(), str(other))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Something said; each of `parts` is a text, the one kind there is so far."""
+
+    id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    position: int
+    branch: int
+    depth: int
+    revision: int
+    role: Role
+    parts: tuple[str, ...] = field(repr=False)
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message that is to be appended; `text_bytes` counts the UTF-8 of its parts."""
+
+    id: UUID = field(default_factory=ids.new_id)
+    user_id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    role: Role
+    parts: tuple[str, ...] = field(repr=False)
+    text_bytes: int
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageList:
+    """Which messages to list: of a conversation's branch (0: the active one), or of a session, or of both.
+
+    A list with a conversation goes on after a depth, or with a session too after a position; one without after an id.
+    """
+
+    user_id: UUID
+    conversation_id: UUID | None
+    session_id: UUID | None
+    branch: int
+    role: Role | None
+    descending: bool
+    after: int | UUID | None
+    size: int
+
+    def cursor(self, last: Message) -> tuple[str | int]:
+        """What the page after a message goes on after."""
+        if self.conversation_id is None:
+            return (str(last.id),)
+        return (last.depth if self.session_id is None else last.position,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """A named thing that a model built, at its current version."""
+
+    id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    name: str
+    type: str
+    version: int
+    content: str = field(repr=False)
+    content_hash: bytes
+    create_time: datetime
+    update_time: datetime
+    delete_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewComponent:
+    """A component that is to be made."""
+
+    id: UUID = field(default_factory=ids.new_id)
+    user_id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    name: str
+    type: str
+    content: str = field(repr=False)
+    request_id: str | None
+
+    @property
+    def request_digest(self) -> bytes | None:
+        """What a repeat of the request must say again; None where it cannot be repeated."""
+        return _digest(self.name, self.type, self.content) if self.request_id else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentChange:
+    """New content of a component, made from a version; None stands for an etag that was never one."""
+
+    id: UUID
+    user_id: UUID
+    session_id: UUID
+    content: str = field(repr=False)
+    from_version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentList:
+    """Which components to list: of a conversation, of a session, or of both; after an id."""
+
+    user_id: UUID
+    conversation_id: UUID | None
+    session_id: UUID | None
+    type: str | None
+    show_deleted: bool
+    after: UUID | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentVersion:
+    """What a component was."""
+
+    component_id: UUID
+    version: int
+    content: str = field(repr=False)
+    content_hash: bytes
+    session_id: UUID
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a run used and cost, the cost in millionths of a US dollar."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micros: int = 0
+    price_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionError:
+    """Why a run failed."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewResponse:
+    """What a model answered, as it is to be recorded."""
+
+    id: UUID = field(default_factory=ids.new_id)
+    model: str
+    finish_reason: str
+    usage: Usage
+    time_to_first_token: timedelta | None
+    duration: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What a model answered: the record of it."""
+
+    id: UUID
+    interaction_id: UUID
+    model: str
+    message_id: UUID | None
+    finish_reason: str
+    usage: Usage
+    time_to_first_token: timedelta | None
+    duration: timedelta | None
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInteraction:
+    """A run that has ended and is to be recorded."""
+
+    id: UUID = field(default_factory=ids.new_id)
+    user_id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    state: InteractionState
+    model: str
+    message_id: UUID | None
+    usage: Usage
+    error: InteractionError | None
+    response: NewResponse | None
+    request_id: str | None
+
+    @property
+    def request_digest(self) -> bytes | None:
+        """What a repeat of the request must say again; None where it cannot be repeated."""
+        if self.request_id is None:
+            return None
+        answer = self.response
+        times = (answer.time_to_first_token, answer.duration) if answer else ()
+        said = (answer.model, answer.finish_reason, answer.usage, [str(time) for time in times]) if answer else None
+        return _digest(self.state, self.model, self.message_id, self.usage, self.error, said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """One run of a model in a conversation, with what it answered."""
+
+    id: UUID
+    conversation_id: UUID
+    session_id: UUID
+    state: InteractionState
+    model: str
+    message_id: UUID | None
+    usage: Usage
+    create_time: datetime
+    end_time: datetime | None
+    error: InteractionError | None
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InteractionList:
+    """Which runs to list: of a conversation, of a session, or of both; after an id."""
+
+    user_id: UUID
+    conversation_id: UUID | None
+    session_id: UUID | None
+    after: UUID | None
+    size: int
+
+
+def _digest(*content: object) -> bytes:
+    return sha256(orjson.dumps(content)).digest()

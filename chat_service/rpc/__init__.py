@@ -1,0 +1,1 @@
+"""What knows protobuf: a servicer a proto service; it parses, calls one rule, and renders."""

@@ -1,0 +1,79 @@
+"""chat.v1.ConversationService."""
+
+from typing import Any
+
+from grpc.aio import ServicerContext
+
+from chat_service.conversation_sessions import ConversationSessions
+from chat_service.conversations import Conversations
+from chat_service.rpc import convert
+from chat_service.rpc.pages import Pages
+from chat_service.rpc.parse import conversations as parse
+from protos.chat.v1 import conversation_service_pb2 as pb
+from protos.chat.v1 import conversation_service_pb2_grpc
+from shared import calls
+
+Context = ServicerContext[Any, Any]
+
+
+class ConversationService(conversation_service_pb2_grpc.ConversationServiceServicer):
+    """The caller's conversations, and the sign-ins that take part in them."""
+
+    def __init__(self, conversations: Conversations, links: ConversationSessions, pages: Pages) -> None:
+        """Serve with these rules."""
+        self._conversations, self._links, self._pages = conversations, links, pages
+
+    async def CreateConversation(
+        self, request: pb.CreateConversationRequest, context: Context
+    ) -> pb.CreateConversationResponse:
+        made = await self._conversations.create(parse.create(calls.principal(), request))
+        return pb.CreateConversationResponse(conversation=convert.conversation(made))
+
+    async def GetConversation(self, request: pb.GetConversationRequest, context: Context) -> pb.GetConversationResponse:
+        conversation_id = parse.conversation_id(request.conversation_id)
+        found = await self._conversations.get(calls.principal().user_id, conversation_id)
+        return pb.GetConversationResponse(conversation=convert.conversation(found))
+
+    async def ListConversations(
+        self, request: pb.ListConversationsRequest, context: Context
+    ) -> pb.ListConversationsResponse:
+        asked, place = parse.list_conversations(calls.principal(), request, self._pages)
+        page = await self._conversations.list(asked)
+        return pb.ListConversationsResponse(
+            conversations=map(convert.conversation, page.items),
+            next_page_token=place.next_token(page, lambda last: (str(last.id),)),
+        )
+
+    async def UpdateConversation(
+        self, request: pb.UpdateConversationRequest, context: Context
+    ) -> pb.UpdateConversationResponse:
+        changed = await self._conversations.update(calls.principal().user_id, parse.update(request))
+        return pb.UpdateConversationResponse(conversation=convert.conversation(changed))
+
+    async def DeleteConversation(
+        self, request: pb.DeleteConversationRequest, context: Context
+    ) -> pb.DeleteConversationResponse:
+        conversation_id = parse.conversation_id(request.conversation_id)
+        deleted = await self._conversations.delete(calls.principal().user_id, conversation_id)
+        return pb.DeleteConversationResponse(conversation=convert.conversation(deleted))
+
+    async def UndeleteConversation(
+        self, request: pb.UndeleteConversationRequest, context: Context
+    ) -> pb.UndeleteConversationResponse:
+        conversation_id = parse.conversation_id(request.conversation_id)
+        undeleted = await self._conversations.undelete(calls.principal().user_id, conversation_id)
+        return pb.UndeleteConversationResponse(conversation=convert.conversation(undeleted))
+
+    async def ListConversationSessions(
+        self, request: pb.ListConversationSessionsRequest, context: Context
+    ) -> pb.ListConversationSessionsResponse:
+        asked, place = parse.list_sessions(calls.principal(), request, self._pages)
+        page = await self._links.list(asked)
+        return pb.ListConversationSessionsResponse(
+            conversation_sessions=map(convert.conversation_session, page.items),
+            next_page_token=place.next_token(page, asked.cursor),
+        )
+
+    async def MarkRead(self, request: pb.MarkReadRequest, context: Context) -> pb.MarkReadResponse:
+        link = await self._links.mark_read(calls.principal(), *parse.mark_read(request))
+        return pb.MarkReadResponse(conversation_session=convert.conversation_session(link))

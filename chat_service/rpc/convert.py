@@ -1,0 +1,191 @@
+"""Models into messages."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from chat_service.models import (
+    Component,
+    ComponentVersion,
+    Conversation,
+    ConversationSession,
+    Interaction,
+    InteractionError,
+    InteractionState,
+    Message,
+    Response,
+    Usage,
+)
+from chat_service.rpc import metadata
+from protos.chat.v1 import resources_pb2 as pb
+
+_STATES: Final = {
+    InteractionState.QUEUED: pb.INTERACTION_STATE_QUEUED,
+    InteractionState.RUNNING: pb.INTERACTION_STATE_RUNNING,
+    InteractionState.COMPLETED: pb.INTERACTION_STATE_COMPLETED,
+    InteractionState.FAILED: pb.INTERACTION_STATE_FAILED,
+    InteractionState.CANCELLED: pb.INTERACTION_STATE_CANCELLED,
+    InteractionState.INTERRUPTED: pb.INTERACTION_STATE_INTERRUPTED,
+}
+_ACTIVE: Final = pb.CONVERSATION_STATE_ACTIVE
+_DELETED: Final = pb.CONVERSATION_STATE_DELETED
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_SECONDS: Final = 86_400
+_REVISION_ETAG: Final = "r"
+_VERSION_ETAG: Final = "v"
+_FOREIGN: Final = -1
+_MAX_DIGITS: Final = 18
+
+
+def conversation(model: Conversation) -> pb.Conversation:
+    """A conversation."""
+    return pb.Conversation(
+        id=str(model.id),
+        title=model.title,
+        state=_DELETED if model.delete_time else _ACTIVE,
+        active_branch=model.active_branch,
+        message_count=model.message_count,
+        revision=model.revision,
+        pinned=model.pinned,
+        archived=model.archived,
+        metadata=metadata.from_json(model.metadata),
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
+        delete_time=timestamp(model.delete_time) if model.delete_time else None,
+        purge_time=timestamp(model.purge_time) if model.purge_time else None,
+        etag=f"{_REVISION_ETAG}{model.etag_revision}",
+    )
+
+
+def etag_revision(etag: str) -> int | None:
+    """The revision in a conversation's etag; None for an empty one, and one that never was for a foreign one."""
+    return _number(etag, _REVISION_ETAG) if etag else None
+
+
+def conversation_session(model: ConversationSession) -> pb.ConversationSession:
+    """A sign-in's link with a conversation."""
+    return pb.ConversationSession(
+        conversation_id=str(model.conversation_id),
+        session_id=str(model.session_id),
+        read_position=model.read_position,
+        unread_count=model.unread_count,
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
+    )
+
+
+def message(model: Message) -> pb.Message:
+    """A message."""
+    return pb.Message(
+        id=str(model.id),
+        conversation_id=str(model.conversation_id),
+        session_id=str(model.session_id),
+        position=model.position,
+        branch=model.branch,
+        depth=model.depth,
+        role=model.role.value,  # type: ignore[arg-type]
+        parts=[pb.Part(text=text) for text in model.parts],
+        create_time=timestamp(model.create_time),
+        revision=model.revision,
+    )
+
+
+def component(model: Component) -> pb.Component:
+    """A component at its current version."""
+    return pb.Component(
+        id=str(model.id),
+        conversation_id=str(model.conversation_id),
+        session_id=str(model.session_id),
+        name=model.name,
+        type=model.type,
+        version=model.version,
+        content=model.content,
+        content_hash=model.content_hash.hex(),
+        create_time=timestamp(model.create_time),
+        update_time=timestamp(model.update_time),
+        delete_time=timestamp(model.delete_time) if model.delete_time else None,
+        etag=f"{_VERSION_ETAG}{model.version}",
+    )
+
+
+def component_version_of(etag: str) -> int | None:
+    """The version in a component's etag; one that never was for a foreign one."""
+    return _number(etag, _VERSION_ETAG)
+
+
+def component_version(model: ComponentVersion) -> pb.ComponentVersion:
+    """A version of a component."""
+    return pb.ComponentVersion(
+        component_id=str(model.component_id),
+        version=model.version,
+        content=model.content,
+        content_hash=model.content_hash.hex(),
+        session_id=str(model.session_id),
+        create_time=timestamp(model.create_time),
+    )
+
+
+def interaction(model: Interaction) -> pb.Interaction:
+    """A run with its answer."""
+    return pb.Interaction(
+        id=str(model.id),
+        conversation_id=str(model.conversation_id),
+        session_id=str(model.session_id),
+        state=_STATES[model.state],
+        model=model.model,
+        message_id=str(model.message_id) if model.message_id else "",
+        usage=_usage(model.usage),
+        create_time=timestamp(model.create_time),
+        end_time=timestamp(model.end_time) if model.end_time else None,
+        error=_error(model.error) if model.error else None,
+        response=_response(model.response) if model.response else None,
+    )
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """A moment; by hand, as FromDatetime costs twice as much."""
+    since = moment - _EPOCH
+    return Timestamp(seconds=since.days * _DAY_SECONDS + since.seconds, nanos=since.microseconds * 1_000)
+
+
+def _error(model: InteractionError) -> pb.InteractionError:
+    return pb.InteractionError(code=model.code, message=model.message)
+
+
+def _response(model: Response) -> pb.Response:
+    return pb.Response(
+        id=str(model.id),
+        interaction_id=str(model.interaction_id),
+        model=model.model,
+        message_id=str(model.message_id) if model.message_id else "",
+        finish_reason=model.finish_reason,
+        usage=_usage(model.usage),
+        time_to_first_token=_duration(model.time_to_first_token),
+        duration=_duration(model.duration),
+        create_time=timestamp(model.create_time),
+    )
+
+
+def _usage(model: Usage) -> pb.Usage:
+    return pb.Usage(
+        input_tokens=model.input_tokens,
+        output_tokens=model.output_tokens,
+        cached_input_tokens=model.cached_input_tokens,
+        reasoning_tokens=model.reasoning_tokens,
+        cost_micros=model.cost_micros,
+        price_version=model.price_version,
+    )
+
+
+def _duration(span: timedelta | None) -> Duration | None:
+    if span is None:
+        return None
+    return Duration(seconds=span.days * _DAY_SECONDS + span.seconds, nanos=span.microseconds * 1_000)
+
+
+def _number(etag: str, prefix: str) -> int:
+    digits = etag.removeprefix(prefix)
+    ours = etag.startswith(prefix) and digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS
+    return int(digits) if ours else _FOREIGN

@@ -1,0 +1,122 @@
+"""The requests of chat.v1.MessageService."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from chat_service.models import MessageList, NewMessage, Role
+from chat_service.rpc.pages import Pages, Place
+from protos.chat.v1 import message_service_pb2 as pb
+from protos.chat.v1 import resources_pb2
+from shared.calls import Principal
+from shared.validation import MAX_REQUEST_ID, Violations
+
+_MAX_PARTS: Final = 64
+_MAX_PART: Final = 100_000
+_MAX_TEXT_BYTES: Final = 1_000_000
+_MAX_MESSAGES: Final = 100
+_ROLES: Final = {role.value: role for role in Role}
+
+
+def send(principal: Principal, request: pb.SendMessageRequest) -> NewMessage:
+    """The message to append."""
+    violations = Violations()
+    conversation = violations.id("conversation_id", request.conversation_id)
+    new = _message(violations, principal, conversation, request, "")
+    violations.done()
+    return new
+
+
+def send_batch(principal: Principal, request: pb.BatchSendMessagesRequest) -> list[NewMessage]:
+    """The messages to append to one conversation."""
+    violations = Violations()
+    conversation = violations.id("conversation_id", request.conversation_id)
+    violations.count("requests", request.requests, most=_MAX_MESSAGES)
+    messages = []
+    for number, one in enumerate(request.requests[:_MAX_MESSAGES]):
+        if one.conversation_id not in ("", request.conversation_id):
+            violations.add(f"requests[{number}].conversation_id", "must be empty, or the batch's conversation_id")
+        messages.append(_message(violations, principal, conversation, one, f"requests[{number}]."))
+    _check_distinct(violations, [message.request_id for message in messages])
+    violations.done()
+    return messages
+
+
+def message_id(request: pb.GetMessageRequest) -> UUID:
+    """The message to get."""
+    violations = Violations()
+    parsed = violations.id("message_id", request.message_id)
+    violations.done()
+    return parsed
+
+
+def list_messages(principal: Principal, request: pb.ListMessagesRequest, pages: Pages) -> tuple[MessageList, Place]:
+    """Which messages, and where the page is."""
+    violations = Violations()
+    conversation = violations.optional_id("conversation_id", request.conversation_id)
+    session = violations.optional_id("session_id", request.session_id)
+    if conversation is session is None:
+        violations.add("conversation_id", "must be set, or session_id must be")
+    role = _ROLES.get(request.role)
+    if role is None and request.role != resources_pb2.ROLE_UNSPECIFIED:
+        violations.add("role", "is not a known role")
+    if request.branch < 0 or (request.branch and not request.conversation_id):
+        violations.add("branch", "must be a branch's number, and go with conversation_id")
+    scope = ("ListMessages", principal.user_id, conversation, session, role, request.branch, request.descending)
+    place = pages.read(violations, request, *scope)
+    violations.done()
+    asked = MessageList(
+        user_id=principal.user_id,
+        conversation_id=conversation,
+        session_id=session,
+        branch=request.branch,
+        role=role,
+        descending=request.descending,
+        after=place.after_number if conversation else place.after_id,
+        size=place.size,
+    )
+    return asked, place
+
+
+def _message(
+    violations: Violations, principal: Principal, conversation: UUID, request: pb.SendMessageRequest, path: str
+) -> NewMessage:
+    role = _ROLES.get(request.role)
+    if role is None:
+        violations.add(f"{path}role", "must be set to a known role")
+    texts = _texts(violations, request.parts, path)
+    return NewMessage(
+        user_id=principal.user_id,
+        conversation_id=conversation,
+        session_id=principal.session_id,
+        role=role or Role.USER,
+        parts=texts,
+        text_bytes=_text_bytes(violations, texts, path),
+        request_id=violations.text(f"{path}request_id", request.request_id, longest=MAX_REQUEST_ID) or None,
+    )
+
+
+def _texts(violations: Violations, parts: Sequence[resources_pb2.Part], path: str) -> tuple[str, ...]:
+    violations.count(f"{path}parts", parts, most=_MAX_PARTS)
+    return tuple(
+        [
+            violations.text(f"{path}parts[{number}].text", part.text, shortest=1, longest=_MAX_PART)
+            for number, part in enumerate(parts[:_MAX_PARTS])
+        ]
+    )
+
+
+def _text_bytes(violations: Violations, texts: Sequence[str], path: str) -> int:
+    length = sum(len(text.encode()) for text in texts)
+    if length > _MAX_TEXT_BYTES:
+        violations.add(f"{path}parts", f"must have at most {_MAX_TEXT_BYTES} bytes of UTF-8 together")
+    return length
+
+
+def _check_distinct(violations: Violations, request_ids: Sequence[str | None]) -> None:
+    seen: set[str] = set()
+    for number, request_id in enumerate(request_ids):
+        if request_id in seen:
+            violations.add(f"requests[{number}].request_id", "must differ from those before it")
+        elif request_id is not None:
+            seen.add(request_id)

@@ -1,0 +1,91 @@
+"""The one place where chat is put together."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc
+
+from chat_service import cleanup
+from chat_service.components import Components
+from chat_service.config import ChatConfig
+from chat_service.conversation_sessions import ConversationSessions
+from chat_service.conversations import Conversations
+from chat_service.interactions import Interactions
+from chat_service.messages import Messages
+from chat_service.rpc.component_service import ComponentService
+from chat_service.rpc.conversation_service import ConversationService
+from chat_service.rpc.interaction_service import InteractionService
+from chat_service.rpc.message_service import MessageService
+from chat_service.rpc.pages import Pages
+from protos.chat.v1 import (
+    component_service_pb2,
+    component_service_pb2_grpc,
+    conversation_service_pb2,
+    conversation_service_pb2_grpc,
+    interaction_service_pb2,
+    interaction_service_pb2_grpc,
+    message_service_pb2,
+    message_service_pb2_grpc,
+)
+from shared import cleanup as shared_cleanup
+from shared import crypto
+from shared.grpc.runtime import Resources, resources, serving
+from shared.grpc.server import GrpcServer, Service
+from shared.grpc.verifier import RemoteVerifier
+from shared.paging import PageTokens
+
+# Auth may restart: try again at once, then once a second; and notice within seconds that a connection is dead.
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+)
+
+
+@contextlib.asynccontextmanager
+async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
+    """Chat, serving until the context ends."""
+    async with (
+        resources("parley-chat", config) as held,
+        grpc.aio.insecure_channel(config.auth_target, options=_CHANNEL_OPTIONS) as channel,
+    ):
+        held.background.spawn("redis link", held.link.run())
+        shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
+        services = _services(config, held)
+        async with serving(config, held, services, RemoteVerifier(channel), "chat.parley") as server:
+            yield server
+
+
+def _services(config: ChatConfig, held: Resources) -> list[Service]:
+    pages = Pages(PageTokens(crypto.derive(config.master_key_bytes, "page tokens")))
+    links = ConversationSessions(held.database)
+    conversations = ConversationService(Conversations(held.database, config.retention), links, pages)
+    messages = MessageService(Messages(held.database), pages)
+    components = ComponentService(Components(held.database), pages)
+    interactions = InteractionService(Interactions(held.database), pages)
+    return [
+        Service(
+            descriptor=conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],
+            add=lambda server: conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
+                conversations, server
+            ),
+        ),
+        Service(
+            descriptor=message_service_pb2.DESCRIPTOR.services_by_name["MessageService"],
+            add=lambda server: message_service_pb2_grpc.add_MessageServiceServicer_to_server(messages, server),
+        ),
+        Service(
+            descriptor=component_service_pb2.DESCRIPTOR.services_by_name["ComponentService"],
+            add=lambda server: component_service_pb2_grpc.add_ComponentServiceServicer_to_server(components, server),
+        ),
+        Service(
+            descriptor=interaction_service_pb2.DESCRIPTOR.services_by_name["InteractionService"],
+            add=lambda server: interaction_service_pb2_grpc.add_InteractionServiceServicer_to_server(
+                interactions, server
+            ),
+        ),
+    ]

@@ -1,0 +1,53 @@
+-- name: find
+-- $1 user, $2 component, $3 version
+-- index: component_versions_pkey
+SELECT component_id, version, content, content_hash, session_id, create_time
+FROM component_versions
+WHERE user_id = $1 AND component_id = $2 AND version = $3;
+
+-- name: list_page
+-- The newest first. `before` counts the bytes of content in front of a version on the page, as in components.sql. No row at
+-- all says that there is no such component; the row of an empty page has no version.
+-- $1 user, $2 component, $3 the version to go on after, or null, $4 how many, $5 bytes of content
+-- index: components_pkey, component_versions_pkey
+SELECT
+    p.component_id, p.version, p.content, p.content_hash, p.content_bytes, p.session_id, p.create_time
+FROM (SELECT id FROM components WHERE user_id = $1 AND id = $2) AS k
+LEFT JOIN LATERAL (
+    SELECT
+        component_id, version, content, content_hash, content_bytes, session_id, create_time,
+        sum(content_bytes) OVER (ORDER BY version DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
+    FROM (
+        SELECT component_id, version, content, content_hash, content_bytes, session_id, create_time
+        FROM component_versions
+        WHERE user_id = $1 AND component_id = $2 AND version < coalesce($3, 2147483647)
+        ORDER BY version DESC
+        LIMIT $4
+    ) AS page
+) AS p ON coalesce(p.before, 0) <= $5
+ORDER BY p.version DESC;
+
+-- name: delete_purged
+-- Clean-up: versions of components of conversations that are due to go.
+-- $1 how many
+-- index: conversations_purge_time_idx, components_conversation_id_idx, component_versions_pkey
+WITH doomed AS (
+    SELECT v.user_id, v.component_id, v.version
+    FROM conversations AS c
+    CROSS JOIN LATERAL (
+        SELECT component_versions.user_id, component_versions.component_id, component_versions.version
+        FROM components AS k
+        INNER JOIN component_versions
+            ON component_versions.user_id = k.user_id AND component_versions.component_id = k.id
+        WHERE k.user_id = c.user_id AND k.conversation_id = c.id
+        LIMIT $1
+    ) AS v
+    WHERE c.purge_time <= now()
+    LIMIT $1
+),
+deleted AS (
+    DELETE FROM component_versions AS v USING doomed
+    WHERE v.user_id = doomed.user_id AND v.component_id = doomed.component_id AND v.version = doomed.version
+    RETURNING v.version
+)
+SELECT count(*) FROM deleted;

@@ -1,0 +1,48 @@
+"""The links between conversations and sign-ins in Postgres."""
+
+from uuid import UUID
+
+from chat_service.errors import ConversationDeleted, ConversationNotFound
+from chat_service.models import ConversationSession, ConversationSessionList, Page
+from chat_service.store.pages import cut
+from shared import sql
+from shared.db import Executor, Record
+
+queries = sql.load(__file__)
+
+
+async def mark_read(
+    executor: Executor, user_id: UUID, conversation_id: UUID, session_id: UUID, position: int
+) -> ConversationSession | None:
+    """Say how far a sign-in has read; None where the conversation has not come to that position."""
+    row = await executor.fetch_one(queries.mark_read, user_id, conversation_id, session_id, position)
+    if row is None:
+        raise ConversationNotFound
+    if row["deleted"]:
+        raise ConversationDeleted
+    return _link(row) if row["session_id"] else None
+
+
+async def list_page(executor: Executor, asked: ConversationSessionList) -> Page[ConversationSession]:
+    """A page of links, the newest first."""
+    after = asked.after or (None, None)
+    limit = asked.size + 1
+    if asked.conversation_id is None:
+        rows = await executor.fetch_all(queries.list_by_session, asked.user_id, asked.session_id, *after, limit)
+        return cut(rows, asked.size, _link)
+    begin = (asked.user_id, asked.conversation_id, *after, limit)
+    rows = await executor.fetch_all(queries.list_by_conversation, *begin, asked.session_id)
+    if not rows:
+        raise ConversationNotFound
+    return cut(rows if rows[0]["session_id"] else [], asked.size, _link)
+
+
+def _link(row: Record) -> ConversationSession:
+    return ConversationSession(
+        conversation_id=row["conversation_id"],
+        session_id=row["session_id"],
+        read_position=row["read_position"],
+        unread_count=row["message_count"] - row["read_position"],
+        create_time=row["create_time"],
+        update_time=row["update_time"],
+    )

@@ -1,0 +1,153 @@
+-- What has passed its purge_time is gone, also before clean-up has come to it.
+
+-- name: find_many
+-- $1 the users, $2 beside each a conversation of theirs
+-- index: conversations_pkey
+SELECT
+    c.user_id, c.id, c.title, c.pinned, c.archived, c.metadata, c.active_branch, c.message_count, c.revision,
+    c.etag_revision, c.create_time, c.update_time, c.delete_time, c.purge_time
+FROM unnest($1::uuid[], $2::uuid[]) AS wanted (user_id, id)
+CROSS JOIN LATERAL (
+    SELECT
+        user_id, id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision,
+        etag_revision, create_time, update_time, delete_time, purge_time
+    FROM conversations
+    WHERE user_id = wanted.user_id AND id = wanted.id AND (purge_time IS NULL OR purge_time > now())
+    LIMIT 1
+) AS c;
+
+-- name: insert
+-- Answers nothing where the request_id was used before.
+-- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, $7 request_id, $8 its digest
+-- index: none, because it only adds a row
+INSERT INTO conversations (user_id, id, title, pinned, archived, metadata, request_id, request_digest)
+VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8)
+ON CONFLICT (user_id, request_id) WHERE request_id IS NOT NULL DO NOTHING
+RETURNING
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time;
+
+-- name: find_by_request_id
+-- $1 user, $2 request_id
+-- index: conversations_request_id_key
+SELECT
+    request_digest, id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision,
+    etag_revision, create_time, update_time, delete_time, purge_time
+FROM conversations
+WHERE user_id = $1 AND request_id = $2;
+
+-- name: list_any
+-- Newest first, with filters that leave most of a user's conversations in.
+-- $1 user, $2 the id to go on after, or null, $3 whether deleted ones show, $4 pinned or null, $5 archived or null,
+-- $6 how many
+-- index: conversations_pkey
+SELECT
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time
+FROM conversations
+WHERE
+    user_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+    AND (delete_time IS NULL OR ($3 AND purge_time > now()))
+    AND pinned = coalesce($4, pinned) AND archived = coalesce($5, archived)
+ORDER BY user_id DESC, id DESC
+LIMIT $6;
+
+-- name: list_pinned
+-- $1 user, $2 the id to go on after, or null, $3 whether deleted ones show, $4 archived or null, $5 how many
+-- index: conversations_pinned_idx
+SELECT
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time
+FROM conversations
+WHERE
+    user_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) AND pinned
+    AND (delete_time IS NULL OR ($3 AND purge_time > now()))
+    AND archived = coalesce($4, archived)
+ORDER BY user_id DESC, id DESC
+LIMIT $5;
+
+-- name: list_archived
+-- $1 user, $2 the id to go on after, or null, $3 whether deleted ones show, $4 pinned or null, $5 how many
+-- index: conversations_archived_idx
+SELECT
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time
+FROM conversations
+WHERE
+    user_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid) AND archived
+    AND (delete_time IS NULL OR ($3 AND purge_time > now()))
+    AND pinned = coalesce($4, pinned)
+ORDER BY user_id DESC, id DESC
+LIMIT $5;
+
+-- name: update
+-- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, each null to leave it, $7 the etag_revision or null
+-- index: conversations_pkey
+UPDATE conversations
+SET
+    title = coalesce($3, title), pinned = coalesce($4, pinned), archived = coalesce($5, archived),
+    metadata = coalesce($6::text::jsonb, metadata), revision = revision + 1, etag_revision = revision + 1,
+    update_time = now()
+WHERE user_id = $1 AND id = $2 AND delete_time IS NULL AND etag_revision = coalesce($7, etag_revision)
+RETURNING
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time;
+
+-- name: delete
+-- $1 user, $2 id, $3 how long it can be undeleted
+-- index: conversations_pkey
+UPDATE conversations
+SET revision = revision + 1, update_time = now(), delete_time = now(), purge_time = now() + $3::interval
+WHERE user_id = $1 AND id = $2 AND delete_time IS NULL
+RETURNING
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time;
+
+-- name: undelete
+-- $1 user, $2 id
+-- index: conversations_pkey
+UPDATE conversations
+SET revision = revision + 1, update_time = now(), delete_time = NULL, purge_time = NULL
+WHERE user_id = $1 AND id = $2 AND purge_time > now()
+RETURNING
+    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    create_time, update_time, delete_time, purge_time;
+
+-- name: lock
+-- Whoever writes into a conversation holds its row first. Key shares, which foreign keys take, are not kept waiting.
+-- $1 user, $2 id
+-- index: conversations_pkey
+SELECT delete_time IS NOT NULL AS deleted
+FROM conversations
+WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
+FOR NO KEY UPDATE;
+
+-- name: delete_purged
+-- Clean-up, the last step: what is due to go and has nothing left in it.
+-- $1 how many
+-- index: conversations_purge_time_idx, conversations_pkey
+WITH empty AS (
+    SELECT c.user_id, c.id FROM conversations AS c
+    WHERE
+        c.purge_time <= now()
+        AND (
+            SELECT m.id FROM chat_messages AS m WHERE m.user_id = c.user_id AND m.conversation_id = c.id LIMIT 1
+        ) IS NULL
+        AND (
+            SELECT k.id FROM components AS k WHERE k.user_id = c.user_id AND k.conversation_id = c.id LIMIT 1
+        ) IS NULL
+        AND (
+            SELECT i.id FROM ai_interactions AS i WHERE i.user_id = c.user_id AND i.conversation_id = c.id LIMIT 1
+        ) IS NULL
+        AND (
+            SELECT s.session_id FROM conversation_sessions AS s
+            WHERE s.user_id = c.user_id AND s.conversation_id = c.id LIMIT 1
+        ) IS NULL
+    ORDER BY c.purge_time
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+),
+deleted AS (
+    DELETE FROM conversations AS c USING empty WHERE c.user_id = empty.user_id AND c.id = empty.id RETURNING c.id
+)
+SELECT count(*) FROM deleted;
