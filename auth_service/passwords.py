@@ -21,6 +21,8 @@ from shared.errors import DeadlineExceeded, Overloaded
 
 MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 128
+OVERLONG: Final = f"must have at most {MAX_LENGTH} characters"
+_MAX_RAW: Final = 4 * MAX_LENGTH  # NFKC makes one of at most four
 _NICE: Final = 10
 _MAX_QUEUE: Final = 256
 _PATIENCE_SECONDS: Final = 10.0
@@ -35,13 +37,18 @@ def normalise(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
+def overlong(password: str) -> bool:
+    """Whether a password is over the limit, in code points after normalisation; told at once also of a huge one."""
+    return len(password) > _MAX_RAW or len(normalise(password)) > MAX_LENGTH
+
+
 def objection(password: str, email: str) -> str | None:
     """Why a new password is refused, or None; lengths are in code points after normalisation."""
+    if overlong(password):
+        return OVERLONG
     normalised = normalise(password)
     if len(normalised) < MIN_LENGTH:
         return f"must have at least {MIN_LENGTH} characters"
-    if len(normalised) > MAX_LENGTH:
-        return f"must have at most {MAX_LENGTH} characters"
     plain = normalised.casefold()
     if plain in _COMMON or plain in _OURS:
         return "is one of the most common passwords: choose another"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from typing import Final
+from unicodedata import category
 from uuid import UUID
 
 from shared import ids
@@ -41,6 +42,13 @@ class Violations:
         elif len(value) < shortest:
             self.add(field, f"must have at least {shortest} characters")
         return value
+
+    def line(self, field: str, value: str, *, longest: int) -> str:
+        """A text that is shown on one line: it has no control characters."""
+        if any(category(character) == "Cc" for character in value):
+            self.add(field, "must not contain control characters")
+            return value
+        return self.text(field, value, longest=longest)
 
     def request_id(self, value: str) -> str | None:
         """The caller's name for this request; None where it gave none."""

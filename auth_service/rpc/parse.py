@@ -14,8 +14,6 @@ _MAX_TOKENS: Final = 100
 _MAX_IDS: Final = 100
 _MAX_LABEL: Final = 100
 _MAX_DISPLAY_NAME: Final = 100
-# A password in any form that NFKC could shorten to the limit; longer ones are refused before any work.
-_MAX_PASSWORD: Final = 4 * passwords.MAX_LENGTH
 _WRITABLE: Final = ("display_name",)
 
 
@@ -23,14 +21,13 @@ def sign_up(request: auth_service_pb2.SignUpRequest) -> SignUp:
     """The command of a sign-up."""
     violations = Violations()
     email = _email(violations, request.email)
-    violations.text("password", request.password, longest=_MAX_PASSWORD)
-    objection = passwords.objection(request.password[:_MAX_PASSWORD], email)
+    objection = passwords.objection(request.password, email)
     if objection is not None:
         violations.add("password", objection)
     command = SignUp(
         email=email,
         password=request.password,
-        display_name=violations.text("display_name", request.display_name, longest=_MAX_DISPLAY_NAME),
+        display_name=violations.line("display_name", request.display_name, longest=_MAX_DISPLAY_NAME),
         device_label=violations.text("device_label", request.device_label, longest=_MAX_LABEL),
         request_id=violations.request_id(request.request_id),
     )
@@ -43,11 +40,9 @@ def log_in(request: auth_service_pb2.LogInRequest) -> LogIn:
     violations = Violations()
     command = LogIn(
         email=_email(violations, request.email),
-        password=violations.text("password", request.password, shortest=1, longest=_MAX_PASSWORD),
+        password=_present_password(violations, request.password),
         device_label=violations.text("device_label", request.device_label, longest=_MAX_LABEL),
     )
-    if len(passwords.normalise(command.password[:_MAX_PASSWORD])) > passwords.MAX_LENGTH:
-        violations.add("password", f"must have at most {passwords.MAX_LENGTH} characters")
     violations.done()
     return command
 
@@ -73,7 +68,7 @@ def update_profile(request: account_service_pb2.UpdateProfileRequest) -> tuple[s
     violations = Violations()
     given = [name for name in _WRITABLE if getattr(request.user, name)]
     fields = violations.mask(request.update_mask.paths, _WRITABLE, given)
-    name = violations.text("user.display_name", request.user.display_name, longest=_MAX_DISPLAY_NAME)
+    name = violations.line("user.display_name", request.user.display_name, longest=_MAX_DISPLAY_NAME)
     revision = convert.revision(request.user.etag)
     if request.user.etag and revision is None:
         violations.add("user.etag", "must be the etag of a profile that was read, as it was read")
@@ -96,6 +91,15 @@ def user_ids(ids: Sequence[str]) -> list[UUID]:
     parsed = [violations.id(f"ids[{number}]", text) for number, text in enumerate(ids[:_MAX_IDS])]
     violations.done()
     return list(dict.fromkeys(parsed))
+
+
+def _present_password(violations: Violations, text: str) -> str:
+    """One to check, not to choose: of any kind, but not so long that it could not have been chosen."""
+    if not text:
+        violations.add("password", "must be set")
+    elif passwords.overlong(text):
+        violations.add("password", passwords.OVERLONG)
+    return text
 
 
 def _email(violations: Violations, text: str) -> str:
