@@ -41,8 +41,8 @@ class Directory:
     async def session_and_user(self, session_id: UUID, user_id: UUID) -> tuple[Session | None, User | None]:
         """Both, in one round trip."""
         asked_session, asked_user = self._sessions.ask(session_id), self._users.ask(user_id)
-        session = await self._sessions.answer(session_id, asked_session)
-        return session, await self._users.answer(user_id, asked_user)
+        session = await self._sessions.answer(asked_session)
+        return session, await self._users.answer(asked_user)
 
     async def forget_user(self, user_id: UUID) -> None:
         """After the commit of a change and before its answer."""

@@ -16,7 +16,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Protocol, TypeVar, cast
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -94,14 +94,6 @@ class Cache:
         await self._poll()
         background.every(_POLL_SECONDS, "cache epoch", self._poll)
 
-    def read(self, key: str) -> "asyncio.Future[bytes | None]":
-        """Begin a look-up; None is the answer whenever the cache may not be trusted."""
-        if self.trusted is None:
-            future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-            future.set_result(None)
-            return future
-        return self._link.read(key)
-
     @property
     def trusted(self) -> str | None:
         """The epoch under which entries count just now; None means that the cache is bypassed."""
@@ -109,6 +101,10 @@ class Cache:
         if reading is None or not reading.settled <= now < reading.fresh_until:
             return None
         return reading.epoch if reading.server_id == self._link.server_id else None
+
+    def read(self, key: str) -> "asyncio.Future[bytes | None]":
+        """Begin a look-up; its answer counts under the epoch that `trusted` gave before it."""
+        return self._link.read(key)
 
     async def lease(self, key: str) -> str | None:
         """A lease on a key for one fill; None where another holds it or the cache is bypassed."""
@@ -188,6 +184,15 @@ class _Entry(msgspec.Struct, Generic[T], array_like=True, forbid_unknown_fields=
     value: T
 
 
+class Asked(NamedTuple):
+    """A look-up under way, and the epoch under which its answer counts; both are None where the cache is bypassed."""
+
+    item_id: UUID
+    key: str
+    epoch: str | None
+    reply: "asyncio.Future[bytes | None] | None"
+
+
 class CachedReader(Generic[T]):
     """Reads one kind of thing by id, cache first. The model's class is its schema: what does not fit it is a miss."""
 
@@ -207,49 +212,49 @@ class CachedReader(Generic[T]):
         """The key of a thing, for `Cache.invalidate`."""
         return f"{self.prefix}{item_id}"
 
-    def ask(self, item_id: UUID) -> "asyncio.Future[bytes | None]":
+    def ask(self, item_id: UUID) -> "Asked":
         """Begin a look-up, so that several travel together; `answer` ends it."""
-        return self._cache.read(self.key(item_id))
-
-    async def answer(self, item_id: UUID, asked: "asyncio.Future[bytes | None]") -> T | None:
-        """The thing that was asked for, read from Postgres and stored where the cache does not have it."""
         epoch = self._cache.trusted
-        raw = await asked
+        key = self.key(item_id)
+        return Asked(item_id, key, epoch, None if epoch is None else self._cache.read(key))
+
+    async def answer(self, asked: "Asked") -> T | None:
+        """The thing that was asked for, read from Postgres and stored where the cache does not have it."""
+        if asked.epoch is None or asked.reply is None:
+            self._bypass.inc()
+            return await self._load(asked.item_id)
+        raw = await asked.reply
         if raw is not None:
-            value = self._decode(item_id, raw, epoch)
+            value = self._decode(raw, asked)
             if value is not None:
                 self._hit.inc()
                 return value
-        if epoch is None:
-            self._bypass.inc()
-            return await self._load(item_id)
         self._miss.inc()
-        return await self._fill(item_id, epoch)
+        return await self._fill(asked, asked.epoch)
 
     async def get(self, item_id: UUID) -> T | None:
         """The thing with this id, or None."""
-        return await self.answer(item_id, self.ask(item_id))
+        return await self.answer(self.ask(item_id))
 
-    async def _fill(self, item_id: UUID, epoch: str) -> T | None:
-        key = self.key(item_id)
-        lease = await self._cache.lease(key)
-        value = await self._load(item_id)
+    async def _fill(self, asked: "Asked", epoch: str) -> T | None:
+        lease = await self._cache.lease(asked.key)
+        value = await self._load(asked.item_id)
         if lease is not None and value is not None:
-            entry = _Entry(key=key, shape=self._shape, epoch=epoch, value=value)
-            stored = await self._cache.fill(key, lease, self._encoder.encode(entry))
+            entry = _Entry(key=asked.key, shape=self._shape, epoch=epoch, value=value)
+            stored = await self._cache.fill(asked.key, lease, self._encoder.encode(entry))
             metrics.cache_fills.labels(self._kind, "stored" if stored else "refused").inc()
         return value
 
-    def _decode(self, item_id: UUID, raw: bytes, epoch: str | None) -> T | None:
+    def _decode(self, raw: bytes, asked: "Asked") -> T | None:
         try:
-            entry = cast(_Entry[T], self._decoder.decode(raw))
+            entry = cast("_Entry[T]", self._decoder.decode(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self._rubbish.inc()
             return None
-        if entry.key != self.key(item_id) or entry.shape != self._shape:
+        if entry.key != asked.key or entry.shape != self._shape:
             self._rubbish.inc()
             return None
-        return entry.value if entry.epoch == epoch else None
+        return entry.value if entry.epoch == asked.epoch else None
 
 
 def _lease(key: str) -> str:

@@ -2,12 +2,18 @@
 
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
     """A fresh identifier. It is unique, not secret: never use one where a caller must not guess."""
     return uuid7()
+
+
+def new_text() -> str:
+    """A fresh identifier as text, for what is never stored."""
+    return str(uuid_utils.uuid7())
 
 
 def parse_id(text: str) -> UUID | None:

@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from auth_service.models import InactiveReason, Session, SignedIn, Tokens, User, UserState, Verification
 from protos.auth.v1 import auth_service_pb2, resources_pb2
+from shared.grpc.values import timestamp
 
 _USER_STATES: Final = {
     UserState.ACTIVE: resources_pb2.USER_STATE_ACTIVE,
@@ -103,10 +102,3 @@ def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
         auth_methods=model.session.auth_methods,
         expire_time=timestamp(model.expire_time),
     )
-
-
-def timestamp(time: datetime) -> Timestamp:
-    """A moment on the wire."""
-    message = Timestamp()
-    message.FromDatetime(time)
-    return message

@@ -8,6 +8,7 @@ async def interceptor(call: Call, proceed: Proceed) -> None:
 
 import re
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import grpc
@@ -37,7 +38,7 @@ class ServedCall:
         asked = self.text("x-request-id")
         self.call = Call(
             method=method,
-            request_id=asked if _REQUEST_ID.fullmatch(asked) else str(ids.new_id()),
+            request_id=asked if asked and _REQUEST_ID.fullmatch(asked) else ids.new_text(),
             address=_host(context.peer()),
             user_agent=self.text("user-agent"),
             deadline=None if remaining is None else clock.monotonic() + remaining,
@@ -116,6 +117,7 @@ def _behaviour(handler: Handler) -> Callable[[Any, Context], Any]:
     return cast("Callable[[Any, Context], Any]", next(kind for kind in kinds if kind is not None))
 
 
+@lru_cache(maxsize=10_000)
 def _host(peer: str) -> str:
     """The address in gRPC's `ipv4:127.0.0.1:50051` or `ipv6:[::1]:50051`; empty for a unix socket."""
     kind, _, rest = peer.partition(":")

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 import structlog
-from prometheus_client import Histogram
+from prometheus_client import Gauge, Histogram
 
 from shared import clock, metrics
 from shared.grpc.chain import Proceed, ServedCall
@@ -20,10 +20,15 @@ class Observe:
     def __init__(self) -> None:
         """Begin with no bound measures; each method and code binds its own at first use."""
         self._seconds: dict[tuple[str, str], Histogram] = {}
+        self._in_flight: dict[str, Gauge] = {}
+        self._log = log.bind()
 
     async def __call__(self, served: ServedCall, proceed: Proceed) -> None:
         """Measure the call and log its end."""
-        in_flight = metrics.rpc_in_flight.labels(served.call.method)
+        method = served.call.method
+        in_flight = self._in_flight.get(method)
+        if in_flight is None:
+            in_flight = self._in_flight[method] = metrics.rpc_in_flight.labels(method)
         in_flight.inc()
         try:
             await proceed()
@@ -45,7 +50,7 @@ class Observe:
         if call.method.startswith(_QUIET):
             return
         principal = call.principal
-        log.info(
+        self._log.info(
             "rpc",
             method=call.method,
             code=call.code,
