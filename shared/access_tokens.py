@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
 import jwt
@@ -58,14 +58,18 @@ class Claims:
     expire_time: float
 
 
+_Seconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 36)]
+
+
 class _Payload(msgspec.Struct):
     sub: UUID
     sid: UUID
     jti: str
-    iat: int
-    exp: int
+    iat: _Seconds
+    exp: _Seconds
     iss: str
     aud: list[str]
+    nbf: _Seconds = 0
 
 
 class TokenChecker:
@@ -78,6 +82,8 @@ class TokenChecker:
 
     def check(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
         """The claims of a good token; raises TokenRefused."""
+        if len(token) > MAX_LENGTH:
+            raise TokenRefused(Refusal.MALFORMED)
         digest = sha256(token.encode()).digest()
         claims = self._remembered.get(digest)
         if claims is None:
@@ -101,6 +107,7 @@ class TokenChecker:
         if key is None or header["alg"] != self._algorithm or header["typ"] != TYPE:
             raise TokenRefused(Refusal.INVALID)
         try:
+            payload = msgspec.convert(body, _Payload)
             jwt.decode(
                 token,
                 key,
@@ -110,7 +117,6 @@ class TokenChecker:
                 leeway=LEEWAY_SECONDS,
                 options={"require": list(_REQUIRED)},
             )
-            payload = msgspec.convert(body, _Payload)
         except jwt.ExpiredSignatureError:
             raise TokenRefused(Refusal.EXPIRED) from None
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):
@@ -137,7 +143,7 @@ def expiry(claims: Claims) -> datetime:
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and payload of a token in its one canonical spelling."""
-    if len(token) > MAX_LENGTH or not _SHAPE.fullmatch(token):
+    if not _SHAPE.fullmatch(token):
         raise TokenRefused(Refusal.MALFORMED)
     header, payload, _ = (_canonical(part) for part in token.split("."))
     parsed = _object(header)
