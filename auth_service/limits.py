@@ -13,9 +13,9 @@ from shared.ratelimit import Limit, RateLimiter
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
-# NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures.
+# NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures; two windows may follow each other at once.
 _PAIR_FAILURES: Final = Limit(name="failures_by_account_and_address", amount=10, seconds=15 * _MINUTE)
-_ACCOUNT_FAILURES: Final = Limit(name="failures_by_account", amount=90, seconds=24 * _HOUR)
+_ACCOUNT_FAILURES: Final = Limit(name="failures_by_account", amount=45, seconds=24 * _HOUR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ def _services(
         RefreshTokens(derive("refresh tokens")),
         config.lifetimes,
     )
-    limits = AuthLimits(RateLimiter(config.redis_url.get_secret_value(), derive("rate limits")), config.volumes)
+    limits = AuthLimits(RateLimiter(held.link, derive("rate limits")), config.volumes)
     sign_ins = SignIns(held.database, passwords, limits, issuer, held.background)
     sessions = Sessions(held.database, directory, issuer)
     accounts = Accounts(held.database, directory)

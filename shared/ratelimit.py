@@ -1,24 +1,24 @@
-"""Rate limits that replicas share through Redis (sliding windows of the `limits` library), each with a local stand-in.
+"""Rate limits that replicas share through Redis, by the strategies of the `limits` library, each with a local stand-in.
 
 While Redis is out of reach a process counts by itself: limits then hold for each replica, and no call waits for Redis.
+A window begins with its first event.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.exceptions import RedisError
+from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.strategies import FixedWindowRateLimiter
 
-from shared import clock, crypto, metrics
+from shared import crypto, metrics
 from shared.errors import RateLimited
+from shared.redis_link import RedisLink, RedisUnavailable
 
-_REDIS_SECONDS: Final = 0.05
-_BREAKER_SECONDS: Final = 1.0
+_PREFIX: Final = "parley:limit:"
 
 T = TypeVar("T")
 
@@ -35,19 +35,11 @@ class Limit:
 class RateLimiter:
     """Counts events under keys. Keys are hashed: no address and no e-mail stands in Redis."""
 
-    def __init__(self, redis_url: str, key: bytes) -> None:
+    def __init__(self, link: RedisLink, key: bytes) -> None:
         """`key` hashes what is counted."""
-        storage = RedisStorage(
-            f"async+{redis_url}",
-            implementation="redispy",
-            key_prefix="parley:limit",
-            socket_timeout=_REDIS_SECONDS,
-            socket_connect_timeout=_REDIS_SECONDS,
-        )
-        self._shared = SlidingWindowCounterRateLimiter(storage)
-        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._shared = FixedWindowRateLimiter(LinkStorage(link))
+        self._local = FixedWindowRateLimiter(MemoryStorage())
         self._key = key
-        self._open_until = 0.0
 
     async def check(self, limit: Limit, *subject: str) -> None:
         """Raise RateLimited where the budget is used up; nothing is counted."""
@@ -80,12 +72,55 @@ class RateLimiter:
         hashed = crypto.mac(self._key, "\n".join(subject).encode()).hex()[:32]
         return RateLimitItemPerSecond(limit.amount, limit.seconds, namespace=limit.name), hashed
 
-    async def _either(self, ask: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T:
-        if clock.monotonic() >= self._open_until:
-            try:
-                async with asyncio.timeout(_REDIS_SECONDS):
-                    return await ask(self._shared)
-            except (RedisError, OSError, TimeoutError) as error:
-                metrics.redis_errors.labels(type(error).__name__).inc()
-                self._open_until = clock.monotonic() + _BREAKER_SECONDS
-        return await ask(self._local)
+    async def _either(self, ask: Callable[[FixedWindowRateLimiter], Awaitable[T]]) -> T:
+        try:
+            return await ask(self._shared)
+        except RedisUnavailable:
+            return await ask(self._local)
+
+
+class LinkStorage(Storage):
+    """Counters of the `limits` library, over the link that look-ups share: a check costs a share in one MGET."""
+
+    STORAGE_SCHEME: ClassVar[list[str]] = ["parley-link"]  # type: ignore[misc]
+
+    def __init__(self, link: RedisLink) -> None:
+        """Count over a link."""
+        super().__init__()
+        self._link = link
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """What the storage fails with."""
+        return RedisUnavailable
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count up; the first event sets when the window ends."""
+        _, count = await asyncio.gather(
+            self._link.command("SET", _PREFIX + key, 0, "NX", "EX", expiry),
+            self._link.command("INCRBY", _PREFIX + key, amount),
+        )
+        return int(count)
+
+    async def get(self, key: str) -> int:
+        """The count so far."""
+        if self._link.server_id is None:
+            raise RedisUnavailable
+        return int(await self._link.read(_PREFIX + key) or 0)
+
+    async def get_expiry(self, key: str) -> float:
+        """When the window ends, in seconds since the epoch."""
+        remaining = await self._link.command("PTTL", _PREFIX + key)
+        return time.time() + max(int(remaining), 0) / 1000
+
+    async def clear(self, key: str) -> None:
+        """Forget the count."""
+        await self._link.command("DEL", _PREFIX + key)
+
+    async def check(self) -> bool:
+        """Whether Redis can be reached."""
+        return self._link.server_id is not None
+
+    async def reset(self) -> int | None:
+        """Nobody may forget every count at once."""
+        return None

@@ -57,14 +57,15 @@ class RedisLink:
         self._asked.set()
         return future
 
-    async def command(self, *words: Any) -> Reply:
-        """Carry out one command; raises RedisUnavailable within the time limit, also when the outcome is unknown."""
-        if self.server_id is None:
-            raise RedisUnavailable
+    def command(self, *words: Any) -> asyncio.Future[Reply]:
+        """Begin one command; it fails with RedisUnavailable within the time limit, also when the outcome is unknown."""
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if self.server_id is None:
+            future.set_exception(RedisUnavailable())
+            return future
         self._commands.append((words, future))
         self._asked.set()
-        return await future
+        return future
 
     async def run(self) -> None:
         """Keep the connection and serve what is asked, until cancelled."""
