@@ -71,11 +71,11 @@ class Components:
     async def _first_answer(self, executor: Executor, new: NewComponent) -> Component | None:
         if new.request_id is None:
             return None
-        first = await store.find_by_request_id(executor, new.user_id, new.conversation_id, new.request_id)
+        first = await store.find_by_request_id(executor, new)
         if first is None:
             return None
-        component_id, digest = first
-        if digest != new.request_digest:
+        component_id, same = first
+        if not same:
             raise RequestIdReused
         return await _find(executor, new.user_id, component_id)
 

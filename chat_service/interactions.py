@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chat_service.errors import InteractionNotFound, MessageNotFound
-from chat_service.models import Interaction, InteractionList, NewInteraction, Page
+from chat_service.models import Interaction, InteractionList, NewInteraction, NewResponse, Page, Response
 from chat_service.store import ai_interactions as store
 from chat_service.store import chat_messages, conversations
 from shared.db import Database, Executor
@@ -52,9 +52,27 @@ class Interactions:
         if new.request_id is None:
             return None
         first = await store.find_by_request_id(executor, new.user_id, new.conversation_id, new.request_id)
-        if first is None:
-            return None
-        interaction_id, digest = first
-        if digest != new.request_digest:
+        if first is not None and not _same(first, new):
             raise RequestIdReused
-        return await store.find(executor, new.user_id, interaction_id)
+        return first
+
+
+def _same(first: Interaction, new: NewInteraction) -> bool:
+    """Whether a run was recorded by the same request, whichever session sent it."""
+    said, says = first.response, new.response
+    return (
+        (first.state, first.model, first.message_id, first.usage, first.error)
+        == (new.state, new.model, new.message_id, new.usage, new.error)
+        and (said is None) == (says is None)
+        and (said is None or says is None or _contents(said) == _contents(says))
+    )
+
+
+def _contents(response: Response | NewResponse) -> tuple[object, ...]:
+    return (
+        response.model,
+        response.finish_reason,
+        response.usage,
+        response.time_to_first_token,
+        response.duration,
+    )

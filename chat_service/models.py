@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from hashlib import sha256
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -33,15 +33,15 @@ class Role(IntEnum):
     TOOL = 4
 
 
-class InteractionState(StrEnum):
-    """Where a run of a model is; the last four are final."""
+class InteractionState(IntEnum):
+    """Where a run of a model is, numbered likewise; the last four are final."""
 
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    INTERRUPTED = "INTERRUPTED"
+    QUEUED = 1
+    RUNNING = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCELLED = 5
+    INTERRUPTED = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,8 @@ class NewConversation:
     @property
     def request_digest(self) -> bytes | None:
         """What a repeat of the request must say again; None where it cannot be repeated."""
-        return _digest(self.title, self.pinned, self.archived, self.metadata) if self.request_id else None
+        said = (self.title, self.pinned, self.archived, self.metadata)
+        return sha256(orjson.dumps(said)).digest() if self.request_id else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,11 +222,6 @@ class NewComponent:
     content: str = field(repr=False)
     request_id: str | None
 
-    @property
-    def request_digest(self) -> bytes | None:
-        """What a repeat of the request must say again; None where it cannot be repeated."""
-        return _digest(self.name, self.type, self.content) if self.request_id else None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentChange:
@@ -326,16 +322,6 @@ class NewInteraction:
     response: NewResponse | None
     request_id: str | None
 
-    @property
-    def request_digest(self) -> bytes | None:
-        """What a repeat of the request must say again; None where it cannot be repeated."""
-        if self.request_id is None:
-            return None
-        answer = self.response
-        times = (answer.time_to_first_token, answer.duration) if answer else ()
-        said = (answer.model, answer.finish_reason, answer.usage, [str(time) for time in times]) if answer else None
-        return _digest(self.state, self.model, self.message_id, self.usage, self.error, said)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interaction:
@@ -363,7 +349,3 @@ class InteractionList:
     session_id: UUID | None
     after: UUID | None
     size: int
-
-
-def _digest(*content: object) -> bytes:
-    return sha256(orjson.dumps(content)).digest()

@@ -10,9 +10,10 @@ CREATE TABLE conversations (
         CONSTRAINT conversations_title_length CHECK (char_length(title) <= 200),
     pinned boolean NOT NULL DEFAULT false,
     archived boolean NOT NULL DEFAULT false,
-    -- The client's own notes; their size is checked as the client sent them.
-    metadata jsonb NOT NULL DEFAULT '{}'
-        CONSTRAINT conversations_metadata_object CHECK (jsonb_typeof(metadata) = 'object'),
+    -- The client's own notes, at most 16 KiB. Kept as they are, so json: jsonb would lose what its numbers cannot tell.
+    metadata json NOT NULL DEFAULT '{}'
+        CONSTRAINT conversations_metadata_object CHECK (json_typeof(metadata) = 'object')
+        CONSTRAINT conversations_metadata_limit CHECK (octet_length(metadata::text) <= 16384),
     -- The branch that new messages go to, and the depth of the last message on it. The trunk is branch 1.
     active_branch integer NOT NULL DEFAULT 1,
     active_depth bigint NOT NULL DEFAULT 0,

@@ -11,17 +11,18 @@ CREATE TABLE components (
     version integer NOT NULL DEFAULT 1 CONSTRAINT components_version_positive CHECK (version > 0),
     -- The revision of the conversation that last changed it.
     revision bigint NOT NULL,
-    -- The client's name for the request that made it, and a digest of what that request said.
+    -- The client's name for the request that made it.
     request_id text CONSTRAINT components_request_id_length CHECK (char_length(request_id) <= 64),
-    request_digest bytea,
     create_time timestamptz NOT NULL DEFAULT now(),
     update_time timestamptz NOT NULL DEFAULT now(),
     delete_time timestamptz,
     CONSTRAINT components_pkey PRIMARY KEY (user_id, id),
-    CONSTRAINT components_conversation FOREIGN KEY (user_id, conversation_id) REFERENCES conversations (user_id, id),
-    CONSTRAINT components_request_digested CHECK ((request_id IS NULL) = (request_digest IS NULL))
+    CONSTRAINT components_conversation FOREIGN KEY (user_id, conversation_id) REFERENCES conversations (user_id, id)
 );
 COMMENT ON TABLE components IS 'Named things that models built, each at its current version';
+
+-- All components of a conversation, deleted ones too: to list them, and for clean-up and the foreign key.
+CREATE INDEX components_conversation_id_idx ON components (user_id, conversation_id, id);
 
 -- The current components of a conversation, the newest first. Unique because its columns hold the primary key.
 CREATE UNIQUE INDEX idx_components_current ON components (user_id, conversation_id, id) WHERE delete_time IS NULL;
@@ -31,9 +32,6 @@ CREATE INDEX idx_components_type ON components (user_id, conversation_id, type, 
 
 -- Components whose current version a sign-in wrote, the newest first.
 CREATE INDEX idx_components_session_id ON components (user_id, session_id, id);
-
--- All components of a conversation, deleted ones too: to list them, and for clean-up and the foreign key.
-CREATE INDEX components_conversation_id_idx ON components (user_id, conversation_id, create_time, id);
 
 -- One name, one component; a deleted one gives its name back.
 CREATE UNIQUE INDEX components_name_key ON components (user_id, conversation_id, name) WHERE delete_time IS NULL;

@@ -31,8 +31,8 @@ CREATE TABLE ai_responses (
 );
 COMMENT ON TABLE ai_responses IS 'What models answered: usage, cost and time';
 
--- The answers to a conversation's runs, in the order of the runs: a page of both is one range of each.
-CREATE INDEX idx_ai_responses_conversation_id ON ai_responses (user_id, conversation_id, interaction_id, id);
-
 -- The answers to the runs that a sign-in asked for, likewise.
 CREATE INDEX idx_ai_responses_session_id ON ai_responses (user_id, session_id, interaction_id, id);
+
+-- The answers to a conversation's runs, in the order of the runs: a page of both is one range of each.
+CREATE INDEX idx_ai_responses_conversation_id ON ai_responses (user_id, conversation_id, interaction_id, id);

@@ -13,7 +13,6 @@ from chat_service.models import (
     ConversationSession,
     Interaction,
     InteractionError,
-    InteractionState,
     Message,
     Response,
     Usage,
@@ -21,14 +20,6 @@ from chat_service.models import (
 from chat_service.rpc import metadata
 from protos.chat.v1 import resources_pb2 as pb
 
-_STATES: Final = {
-    InteractionState.QUEUED: pb.INTERACTION_STATE_QUEUED,
-    InteractionState.RUNNING: pb.INTERACTION_STATE_RUNNING,
-    InteractionState.COMPLETED: pb.INTERACTION_STATE_COMPLETED,
-    InteractionState.FAILED: pb.INTERACTION_STATE_FAILED,
-    InteractionState.CANCELLED: pb.INTERACTION_STATE_CANCELLED,
-    InteractionState.INTERRUPTED: pb.INTERACTION_STATE_INTERRUPTED,
-}
 _ACTIVE: Final = pb.CONVERSATION_STATE_ACTIVE
 _DELETED: Final = pb.CONVERSATION_STATE_DELETED
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -133,7 +124,7 @@ def interaction(model: Interaction) -> pb.Interaction:
         id=str(model.id),
         conversation_id=str(model.conversation_id),
         session_id=str(model.session_id),
-        state=_STATES[model.state],
+        state=model.state.value,  # type: ignore[arg-type]
         model=model.model,
         message_id=str(model.message_id) if model.message_id else "",
         usage=_usage(model.usage),

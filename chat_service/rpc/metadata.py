@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import ListValue, Struct, Value
 MAX_BYTES: Final = 16 * 1024
 _EMPTY: Final = "{}"
 _EXACT: Final = 2**53
+_NEGATIVE_ZERO: Final = "-0.0"
 
 
 def to_json(struct: Struct) -> str:
@@ -57,4 +58,5 @@ def _text(text: str) -> str:
 def _number(number: float) -> float | int:
     if not math.isfinite(number):
         raise ValueError("must not contain NaN or infinity, which JSON has no words for")
-    return int(number) if number.is_integer() and abs(number) <= _EXACT else number
+    exact = number.is_integer() and abs(number) <= _EXACT and str(number) != _NEGATIVE_ZERO
+    return int(number) if exact else number

@@ -34,11 +34,9 @@ async def insert(executor: Executor, new: NewInteraction) -> Interaction:
         new.model,
         new.message_id,
         *_usage_values(new.usage),
-        new.usage.price_version,
         new.error.code if new.error else None,
         new.error.message if new.error else None,
         new.request_id,
-        new.request_digest,
         *_response_values(new.response),
     )
     return Interaction(
@@ -58,10 +56,10 @@ async def insert(executor: Executor, new: NewInteraction) -> Interaction:
 
 async def find_by_request_id(
     executor: Executor, user_id: UUID, conversation_id: UUID, request_id: str
-) -> tuple[UUID, bytes] | None:
-    """The run that a request recorded, and the digest of what the request said."""
-    row = await executor.fetch_one(queries.find_by_request_id, user_id, conversation_id, request_id)
-    return (row["id"], row["request_digest"]) if row else None
+) -> Interaction | None:
+    """The run that a request recorded."""
+    found = await executor.fetch_value(queries.find_by_request_id, user_id, conversation_id, request_id)
+    return await find(executor, user_id, found) if found else None
 
 
 async def find(executor: Executor, user_id: UUID, interaction_id: UUID) -> Interaction | None:
@@ -85,23 +83,23 @@ async def list_page(executor: Executor, asked: InteractionList) -> Page[Interact
     return cut(rows if rows[0]["id"] else [], asked.size, _interaction)
 
 
-def _usage_values(usage: Usage) -> tuple[int, ...]:
+def _usage_values(usage: Usage) -> tuple[object, ...]:
     return (
         usage.input_tokens,
         usage.output_tokens,
         usage.cached_input_tokens,
         usage.reasoning_tokens,
         usage.cost_micros,
+        usage.price_version,
     )
 
 
 def _response_values(response: NewResponse | None) -> tuple[object, ...]:
     if response is None:
-        return (0, 0, 0, 0, 0, None, "", "", "", None, None)
+        return (*_usage_values(Usage()), None, "", "", None, None)
     return (
         *_usage_values(response.usage),
         response.id,
-        response.usage.price_version,
         response.model,
         response.finish_reason,
         _micros(response.time_to_first_token),

@@ -4,9 +4,9 @@
 -- name: insert
 -- A run with its answer, where there is one ($23 is null where there is none); the conversation is locked.
 -- $1 user, $2 conversation, $3 id, $4 session, $5 state, $6 model, $7 message or null, $8 to $13 its usage (tokens read,
--- written, cached, reasoned, cost, price list), $14 error code, $15 error message, $16 request_id, $17 its digest,
--- $18 to $22 the answer's usage as above without the price list, $23 its id, $24 price list, $25 model, $26 finish reason,
--- $27 microseconds to the first piece, $28 to the end
+-- written, cached, reasoned, cost, price list), $14 error code, $15 error message, $16 request_id,
+-- $17 to $22 the answer's usage likewise, $23 its id, $24 model, $25 finish reason, $26 microseconds to the first piece,
+-- $27 to the end
 -- index: conversations_pkey
 WITH conversation AS (
     UPDATE conversations SET revision = revision + 1, update_time = now()
@@ -17,9 +17,9 @@ interaction AS (
     INSERT INTO ai_interactions (
         user_id, id, conversation_id, session_id, state, model, message_id, input_tokens, output_tokens,
         cached_input_tokens, reasoning_tokens, cost_micros, price_version, error_code, error_message, revision,
-        request_id, request_digest, end_time
+        request_id, end_time
     )
-    SELECT user_id, $3, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, revision, $16, $17, now()
+    SELECT user_id, $3, id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, revision, $16, now()
     FROM conversation
 ),
 response AS (
@@ -28,7 +28,7 @@ response AS (
         output_tokens, cached_input_tokens, reasoning_tokens, cost_micros, price_version, first_token_micros,
         duration_micros
     )
-    SELECT user_id, $23::uuid, $3, id, $4, $7, $25, $26, $18, $19, $20, $21, $22, $24, $27, $28
+    SELECT user_id, $23::uuid, $3, id, $4, $7, $24, $25, $17, $18, $19, $20, $21, $22, $26, $27
     FROM conversation
     WHERE $23::uuid IS NOT NULL
 ),
@@ -42,7 +42,7 @@ SELECT now() AS create_time FROM conversation;
 -- name: find_by_request_id
 -- $1 user, $2 conversation, $3 request_id
 -- index: ai_interactions_request_id_key
-SELECT id, request_digest FROM ai_interactions WHERE user_id = $1 AND conversation_id = $2 AND request_id = $3;
+SELECT id FROM ai_interactions WHERE user_id = $1 AND conversation_id = $2 AND request_id = $3;
 
 -- name: find
 -- $1 user, $2 id

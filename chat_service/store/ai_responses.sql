@@ -3,7 +3,7 @@
 -- name: delete_purged
 -- Clean-up: answers in conversations that are due to go.
 -- $1 how many
--- index: conversations_purge_time_idx, idx_ai_responses_conversation_id, ai_responses_pkey
+-- index: conversations_purge_time_idx, idx_ai_responses_conversation_id
 WITH doomed AS (
     SELECT r.user_id, r.id
     FROM conversations AS c

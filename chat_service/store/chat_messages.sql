@@ -359,7 +359,10 @@ WITH doomed AS (
     SELECT m.user_id, m.id
     FROM conversations AS c
     CROSS JOIN LATERAL (
-        SELECT user_id, id FROM chat_messages WHERE user_id = c.user_id AND conversation_id = c.id LIMIT $1
+        SELECT user_id, id FROM chat_messages
+        WHERE user_id = c.user_id AND conversation_id = c.id
+        ORDER BY branch, depth
+        LIMIT $1
     ) AS m
     WHERE c.purge_time <= now()
     LIMIT $1

@@ -22,18 +22,18 @@ async def find(executor: Executor, user_id: UUID, component_id: UUID) -> Compone
     return _component(row) if row else None
 
 
-async def find_by_request_id(
-    executor: Executor, user_id: UUID, conversation_id: UUID, request_id: str
-) -> tuple[UUID, bytes] | None:
-    """The component that a request made, and the digest of what the request said."""
-    row = await executor.fetch_one(queries.find_by_request_id, user_id, conversation_id, request_id)
-    return (row["id"], row["request_digest"]) if row else None
+async def find_by_request_id(executor: Executor, new: NewComponent) -> tuple[UUID, bool] | None:
+    """The component that a request made, and whether it asked for the same."""
+    row = await executor.fetch_one(queries.find_by_request_id, new.user_id, new.conversation_id, new.request_id)
+    if row is None:
+        return None
+    same = (row["name"], row["type"], row["content_hash"]) == (new.name, new.type, _hash(new.content))
+    return row["id"], same
 
 
 async def insert(executor: Executor, new: NewComponent) -> Component:
     """Make one with its first version, in a conversation that is locked; raises ComponentNameTaken."""
-    encoded = new.content.encode()
-    content_hash = sha256(encoded).digest()
+    content_hash = _hash(new.content)
     with db.raising(components_name_key=ComponentNameTaken):
         create_time = await executor.fetch_value(
             queries.insert,
@@ -44,10 +44,9 @@ async def insert(executor: Executor, new: NewComponent) -> Component:
             new.name,
             new.type,
             new.content,
-            len(encoded),
+            len(new.content.encode()),
             content_hash,
             new.request_id,
-            new.request_digest,
         )
     return Component(
         id=new.id,
@@ -66,8 +65,7 @@ async def insert(executor: Executor, new: NewComponent) -> Component:
 
 async def update(executor: Executor, current: Component, change: ComponentChange) -> Component:
     """Add the version after the current one, in a conversation that is locked."""
-    encoded = change.content.encode()
-    content_hash, version = sha256(encoded).digest(), current.version + 1
+    content_hash, version = _hash(change.content), current.version + 1
     update_time = await executor.fetch_value(
         queries.update,
         change.user_id,
@@ -76,7 +74,7 @@ async def update(executor: Executor, current: Component, change: ComponentChange
         change.session_id,
         version,
         change.content,
-        len(encoded),
+        len(change.content.encode()),
         content_hash,
     )
     return replace(
@@ -105,6 +103,10 @@ async def list_page(executor: Executor, asked: ComponentList) -> Page[Component]
             raise ConversationNotFound
         rows = rows if rows[0]["id"] else []
     return cut(rows, asked.size, _component, "content_bytes")
+
+
+def _hash(content: str) -> bytes:
+    return sha256(content.encode()).digest()
 
 
 def _choose(asked: ComponentList) -> tuple[Query, UUID | None, tuple[object, ...]]:

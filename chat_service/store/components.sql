@@ -13,14 +13,17 @@ INNER JOIN component_versions AS v ON v.user_id = k.user_id AND v.component_id =
 WHERE k.user_id = $1 AND k.id = $2;
 
 -- name: find_by_request_id
+-- A component as a request made it: at its first version.
 -- $1 user, $2 conversation, $3 request_id
--- index: components_request_id_key
-SELECT id, request_digest FROM components WHERE user_id = $1 AND conversation_id = $2 AND request_id = $3;
+-- index: components_request_id_key, component_versions_pkey
+SELECT k.id, k.name, k.type, v.content_hash
+FROM components AS k
+INNER JOIN component_versions AS v ON v.user_id = k.user_id AND v.component_id = k.id AND v.version = 1
+WHERE k.user_id = $1 AND k.conversation_id = $2 AND k.request_id = $3;
 
 -- name: insert
 -- A component with its first version; the conversation is locked.
--- $1 user, $2 conversation, $3 id, $4 session, $5 name, $6 type, $7 content, $8 bytes of it, $9 its hash, $10 request_id,
--- $11 its digest
+-- $1 user, $2 conversation, $3 id, $4 session, $5 name, $6 type, $7 content, $8 bytes of it, $9 its hash, $10 request_id
 -- index: conversations_pkey
 WITH conversation AS (
     UPDATE conversations SET revision = revision + 1, update_time = now()
@@ -28,8 +31,8 @@ WITH conversation AS (
     RETURNING user_id, id, revision
 ),
 component AS (
-    INSERT INTO components (user_id, id, conversation_id, session_id, name, type, revision, request_id, request_digest)
-    SELECT user_id, $3, id, $4, $5, $6, revision, $10, $11 FROM conversation
+    INSERT INTO components (user_id, id, conversation_id, session_id, name, type, revision, request_id)
+    SELECT user_id, $3, id, $4, $5, $6, revision, $10 FROM conversation
 ),
 version AS (
     INSERT INTO component_versions (user_id, component_id, version, content, content_bytes, content_hash, session_id)

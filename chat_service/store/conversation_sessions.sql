@@ -71,7 +71,7 @@ LIMIT $5;
 -- name: delete_purged
 -- Clean-up: links of conversations that are due to go.
 -- $1 how many
--- index: conversations_purge_time_idx, conversation_sessions_pkey
+-- index: conversations_purge_time_idx, idx_conversation_sessions_conversation_id
 WITH doomed AS (
     SELECT s.user_id, s.conversation_id, s.session_id
     FROM conversations AS c

@@ -21,7 +21,7 @@ CROSS JOIN LATERAL (
 -- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, $7 request_id, $8 its digest
 -- index: none, because it only adds a row
 INSERT INTO conversations (user_id, id, title, pinned, archived, metadata, request_id, request_digest)
-VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8)
+VALUES ($1, $2, $3, $4, $5, $6::text::json, $7, $8)
 ON CONFLICT (user_id, request_id) WHERE request_id IS NOT NULL DO NOTHING
 RETURNING
     id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
@@ -86,7 +86,7 @@ LIMIT $5;
 UPDATE conversations
 SET
     title = coalesce($3, title), pinned = coalesce($4, pinned), archived = coalesce($5, archived),
-    metadata = coalesce($6::text::jsonb, metadata), revision = revision + 1, etag_revision = revision + 1,
+    metadata = coalesce($6::text::json, metadata), revision = revision + 1, etag_revision = revision + 1,
     update_time = now()
 WHERE user_id = $1 AND id = $2 AND delete_time IS NULL AND etag_revision = coalesce($7, etag_revision)
 RETURNING

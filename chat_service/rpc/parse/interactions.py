@@ -29,10 +29,13 @@ _MAX_DURATION_SECONDS: Final = 365 * 24 * 3600
 _NANOS: Final = 1_000_000_000
 _NUMBERS: Final = ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens", "cost_micros")
 _FINAL: Final = {
-    resources_pb2.INTERACTION_STATE_COMPLETED: InteractionState.COMPLETED,
-    resources_pb2.INTERACTION_STATE_FAILED: InteractionState.FAILED,
-    resources_pb2.INTERACTION_STATE_CANCELLED: InteractionState.CANCELLED,
-    resources_pb2.INTERACTION_STATE_INTERRUPTED: InteractionState.INTERRUPTED,
+    state.value: state
+    for state in (
+        InteractionState.COMPLETED,
+        InteractionState.FAILED,
+        InteractionState.CANCELLED,
+        InteractionState.INTERRUPTED,
+    )
 }
 
 
