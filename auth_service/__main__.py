@@ -1,5 +1,6 @@
-"""`python -m auth_service serve` and `python -m auth_service migrate`."""
+"""`python -m auth_service serve`, `… migrate` and `… grant-roles EMAIL ROLE…`."""
 
+import argparse
 import os
 from pathlib import Path
 
@@ -7,9 +8,43 @@ from pathlib import Path
 # setting is not documented, and gRPC reads it when it is imported.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener,-event_engine_client,-event_engine_callback_cq")
 
-from auth_service import server
+from auth_service import emails, server
 from auth_service.config import AuthConfig
+from auth_service.models import ROLES
 from shared.grpc import process
+from shared.grpc.process import Command
+
+
+def _email(text: str) -> str:
+    email = emails.normalise(text)
+    if email is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an email address")
+    return email
+
+
+def _role(text: str) -> str:
+    if text not in ROLES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a role: choose from {', '.join(ROLES)}")
+    return text
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("email", metavar="EMAIL", type=_email, help="the account's address")
+    parser.add_argument("roles", metavar="ROLE", type=_role, nargs="*", help=f"{', '.join(ROLES)}; none takes all away")
+
+
+async def _grant_roles(config: AuthConfig, arguments: argparse.Namespace) -> str:
+    async with server.accounts(config) as accounts:
+        user = await accounts.grant_roles(arguments.email, arguments.roles)
+    return f"{user.email} has {'the roles ' + ', '.join(user.roles) if user.roles else 'no role'} from its next call on"
+
+
+GRANT_ROLES = Command(
+    name="grant-roles",
+    help="give an account exactly these roles",
+    add_arguments=_add_arguments,
+    run=_grant_roles,
+)
 
 if __name__ == "__main__":
-    process.main("auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations")
+    process.main("auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations", GRANT_ROLES)

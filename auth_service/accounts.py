@@ -44,7 +44,8 @@ class Accounts:
 
     async def grant_roles(self, email: str, roles: Sequence[str]) -> User:
         """Give an account exactly these roles; they count from the next call on."""
-        user = await users.update_roles(self._database, email, roles, stale_prefix=self._directory.user_key_prefix)
+        stale = self._directory.user_key_prefix
+        user = await users.update_roles(self._database, email, sorted(set(roles)), stale_prefix=stale)
         if user is None:
             raise UserNotFound
         await self._directory.forget_user(user.id)

@@ -12,14 +12,11 @@ from jwt.algorithms import OKPAlgorithm
 from auth_service.models import SigningKeyRow
 from auth_service.store import signing_keys
 from shared import crypto
+from shared.config import Unusable
 from shared.db import Executor
 
 ALGORITHM: Final = "EdDSA"
 REFRESH_SECONDS: Final = 30.0
-
-
-class MasterKeyMismatch(Exception):
-    """AUTH_MASTER_KEY is not the key that the signing keys in this database were sealed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class Keys:
         return self._signing
 
     async def load(self) -> None:
-        """Read the keys, making the first one where there is none."""
+        """Read the keys, making the first one where there is none; another's master key raises Unusable."""
         rows = await signing_keys.list_all(self._executor)
         if not any(row.state == "SIGNING" for row in rows):
             await signing_keys.insert_if_none_signs(self._executor, self._generate())
@@ -80,7 +77,7 @@ class Keys:
     def _open(self, row: SigningKeyRow) -> SigningKey:
         raw = crypto.unseal(self._sealing_key, row.private_key_sealed, row.kid.encode())
         if raw is None:
-            raise MasterKeyMismatch(MasterKeyMismatch.__doc__)
+            raise Unusable("master_key", "is not the key that the signing keys in this database were sealed with")
         return SigningKey(row.kid, Ed25519PrivateKey.from_private_bytes(raw))
 
 

@@ -3,7 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
+
+# What an account may do beside what every user may, as the proto of User lists it.
+ROLES: Final = ("admin", "service", "user")
 
 
 class UserState(StrEnum):

@@ -62,6 +62,15 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
             passwords.close()
 
 
+@contextlib.asynccontextmanager
+async def accounts(config: AuthConfig) -> AsyncIterator[Accounts]:
+    """The accounts alone, for an operator's command beside the running service."""
+    async with resources("parley-auth-operator", config) as held:
+        cache = Cache(held.link, CacheEpochs(held.control))
+        await cache.start(held.background)
+        yield Accounts(held.database, Directory(held.database, cache))
+
+
 def _services(
     config: AuthConfig,
     held: Resources,
@@ -79,11 +88,11 @@ def _services(
     limits = AuthLimits(RateLimiter(held.link, derive("rate limits")), config.volumes)
     sign_ins = SignIns(held.database, passwords, limits, issuer, held.background)
     sessions = Sessions(held.database, directory, issuer)
-    accounts = Accounts(held.database, directory)
+    profiles = Accounts(held.database, directory)
     pages = SessionPages(sessions, PageTokens(derive("page tokens")))
     auth = AuthService(sign_ins, sessions, verifier, signing)
-    account = AccountService(accounts, sessions, pages)
-    admin = AdminService(accounts)
+    account = AccountService(profiles, sessions, pages)
+    admin = AdminService(profiles)
     return [
         Service(
             descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],

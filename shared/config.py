@@ -144,22 +144,42 @@ class ServiceConfig(BaseSettings):
 Config = TypeVar("Config", bound=ServiceConfig)
 
 
+class Unusable(Exception):
+    """A setting that reads well and cannot be used, such as a taken port."""
+
+    def __init__(self, setting: str, problem: str) -> None:
+        """The setting by its field's name, and what to mend, to be read after it."""
+        self.setting, self.problem = setting, problem
+        super().__init__(f"{setting} {problem}")
+
+    @classmethod
+    def port(cls, setting: str, host: str, port: int, error: OSError) -> Self:
+        """A port that cannot be listened on, and why."""
+        cause = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        return cls(setting, f"{port} on {host} cannot be listened on ({cause}): choose another")
+
+
 def read(kind: type[Config]) -> Config:
     """The settings from the environment; a bad one prints what to mend and ends the process with code 2."""
     try:
         return kind(_secrets_dir=os.environ.get("PARLEY_SECRETS_DIR"))  # type: ignore[call-arg]
     except ValidationError as error:
-        prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            sys.stderr.write(_sentence(prefix, problem["loc"], problem["msg"]) + "\n")
+            sys.stderr.write(_sentence(kind, problem["loc"], problem["msg"]) + "\n")
         raise SystemExit(2) from None
 
 
-def _sentence(prefix: str, location: tuple[int | str, ...], message: str) -> str:
+def variable(kind: type[Config], name: str) -> str:
+    """The environment's name of a setting; what has a name of its own is its own."""
+    return name if name.isupper() else f"{kind.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def _sentence(kind: type[Config], location: tuple[int | str, ...], message: str) -> str:
     name = str(location[0]) if location else ""
-    variable = name if name.isupper() else f"{prefix}{name}".upper()
-    cause = "is not set: see .env.example" if message == "Field required" else message.removeprefix("Value error, ")
-    return f"{variable} {cause}" if name else cause
+    cause = message.removeprefix("Value error, ").replace("Input should", "must", 1)
+    if message == "Field required":
+        cause = "is not set: see .env.example"
+    return f"{variable(kind, name)} {cause}" if name else cause
 
 
 def _password(url: str) -> str:

@@ -12,6 +12,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import REGISTRY, make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from shared.config import Unusable
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -48,10 +50,11 @@ def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartRespon
 
 @contextlib.contextmanager
 def listening(host: str, port: int, readiness: Readiness) -> Iterator[int]:
-    """Serve the pages from a thread of their own, so that they answer while the loop is busy; yields the port."""
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    kind = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
-    server: WSGIServer = make_server(str(address[0]), port, application(readiness), kind, _Quiet)
+    """Serve the pages from a thread of their own, so that they answer while the loop is busy; yields the port.
+
+    A taken port raises Unusable.
+    """
+    server = _bind(host, port, readiness)
     thread = Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True, name="ops")
     thread.start()
     try:
@@ -60,6 +63,15 @@ def listening(host: str, port: int, readiness: Readiness) -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _bind(host: str, port: int, readiness: Readiness) -> WSGIServer:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        kind = type("_Server", (ThreadingWSGIServer,), {"address_family": family})
+        return make_server(str(address[0]), port, application(readiness), kind, _Quiet)
+    except OSError as error:
+        raise Unusable.port("ops_port", host, port, error) from None
 
 
 class _Quiet(WSGIRequestHandler):

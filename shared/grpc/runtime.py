@@ -52,8 +52,8 @@ async def serving(
     """Listen, on both ports, for as long as the context lasts."""
     readiness = Readiness()
     try:
-        server = await listen(config.host, config.port, services, verifier, domain=domain, reflect=config.reflect)
         with ops.listening(config.ops_host, config.ops_port, readiness):
+            server = await listen(config.host, config.port, services, verifier, domain=domain, reflect=config.reflect)
             checks = {"postgres": health.postgres(held.control), "redis": health.redis(held.link)}
             monitor = HealthMonitor(checks, "postgres", readiness, server)
             await monitor.check()

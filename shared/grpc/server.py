@@ -1,5 +1,6 @@
 """The one factory of gRPC servers: limits, health, reflection and the list of interceptors, in their order."""
 
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from shared.config import Unusable
 from shared.grpc.access import CheckAccess
 from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
@@ -37,10 +39,6 @@ _OPTIONS: Final[list[tuple[str, int]]] = [
     ("grpc.max_connection_age_grace_ms", 5 * _MINUTE),
     ("grpc.so_reuseport", 0),
 ]
-
-
-class PortTaken(Exception):
-    """The port to listen on is in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,8 @@ class GrpcServer:
 async def listen(
     address: str, port: int, services: Sequence[Service], verifier: Verifier, *, domain: str, reflect: bool
 ) -> GrpcServer:
-    """Start serving; port 0 takes a free one, and a taken one raises PortTaken."""
+    """Start serving; port 0 takes a free one, and a taken one raises Unusable."""
+    _require_free(address, port)
     descriptors = [service.descriptor for service in services]
     interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier)]
     server = grpc.aio.server(
@@ -94,9 +93,15 @@ async def listen(
     if reflect:
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
-    try:
-        bound = server.add_insecure_port(f"{address}:{port}")
-    except RuntimeError as error:
-        raise PortTaken(f"port {port} on {address} is in use") from error
+    bound = server.add_insecure_port(f"{address}:{port}")
     await server.start()
     return GrpcServer(server, health, names, bound)
+
+
+def _require_free(address: str, port: int) -> None:
+    """Of a taken port gRPC would only say that it failed, in lines of its own."""
+    try:
+        family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((address, port), family=family).close()
+    except OSError as error:
+        raise Unusable.port("port", address, port, error) from None

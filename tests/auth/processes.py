@@ -1,0 +1,102 @@
+"""Auth as a process of its own, as operators run it."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from tests.authtest import Auth, auth_config
+from tests.servers import ROOT, TestDatabase
+
+START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    output: str
+    errors: str
+
+
+def environment(database: TestDatabase, redis_url: str, **settings: str) -> dict[str, str]:
+    """Everything that a service needs, and nothing of what surrounds the tests."""
+    config = auth_config(database, redis_url)
+    return {
+        "PATH": os.environ["PATH"],
+        "AUTH_PORT": "0",
+        "AUTH_OPS_PORT": "0",
+        "AUTH_DATABASE_URL": database.url,
+        "AUTH_MASTER_KEY": config.master_key.get_secret_value(),
+        "REDIS_URL": redis_url,
+        **settings,
+    }
+
+
+async def run(settings: dict[str, str], *arguments: str) -> Ended:
+    """A command of the service that ends by itself."""
+    process = await _start(settings, *arguments)
+    output, errors = await asyncio.wait_for(process.communicate(), START_SECONDS)
+    assert process.returncode is not None
+    return Ended(process.returncode, output.decode(), errors.decode())
+
+
+class Served:
+    """A process that serves, and all that it has written so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.text = ""
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Its log, which is JSON to the last line."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
+    async def until(self, event: str) -> dict[str, Any]:
+        """Read on to an event of the log."""
+        assert self._process.stderr is not None
+        while line := await asyncio.wait_for(self._process.stderr.readline(), START_SECONDS):
+            self.text += line.decode()
+            if line.startswith(b"{") and json.loads(line)["event"] == event:
+                return dict(json.loads(line))
+        raise AssertionError(f"no {event!r} in {self.text}")
+
+    async def stop(self) -> int:
+        """End it as an operator would, and read the rest."""
+        self._process.send_signal(signal.SIGTERM)
+        output, errors = await asyncio.wait_for(self._process.communicate(), START_SECONDS)
+        self.text += errors.decode()
+        assert output == b""
+        return self._process.returncode or 0
+
+
+@asynccontextmanager
+async def serving(database: TestDatabase, redis_url: str, **settings: str) -> AsyncIterator[tuple[Auth, Served]]:
+    process = await _start(environment(database, redis_url, **settings), "serve")
+    served = Served(process)
+    try:
+        port = (await served.until("serving"))["port"]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Auth(None, channel, database, auth_config(database, redis_url)), served  # type: ignore[arg-type]
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _start(settings: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "auth_service", *arguments),
+        cwd=ROOT,
+        env=settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
