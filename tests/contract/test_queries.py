@@ -1,39 +1,18 @@
 """Every named query uses the indexes that it names, and every promised index has a query that it serves."""
 
 import ast
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from tests.servers import Servers, fresh_database
-from tools import plans, seed
+from tools import plans
 from tools.indexes import PROMISED
 from tools.plans import SERVICES, Planning
 from tools.settings import ROOT
 
 both_services = pytest.mark.parametrize("service", SERVICES)
-
-
-# Fewer rows would show less: the planner would take one index for as good as another.
-SOME = seed.Amount(users=2_000, messages=20_000)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def urls(servers: Servers) -> AsyncIterator[Mapping[str, str]]:
-    """A populated database of each service, as its owner."""
-    async with fresh_database(servers, "auth") as auth, fresh_database(servers, "chat") as chat:
-        await seed.fill(auth.owner_url, chat.owner_url, SOME, (lambda _: None, lambda _: None))
-        yield {"auth": auth.owner_url, "chat": chat.owner_url}
-
-
-@pytest.fixture
-async def connection(urls: Mapping[str, str], service: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(urls[service])
-    yield connection
-    await connection.close()
 
 
 async def unproven(connection: asyncpg.Connection, service: str, only: str = "") -> str:
