@@ -2,19 +2,24 @@
 
 A look-up costs a twentieth of one sent alone, a cancelled caller cannot leave an answer behind for the next one, and
 it is always known which server is at the other end. Where Redis is gone or slow, callers learn it at once.
+
+redis-py connects (addresses, TLS, passwords); then the transport is ours, as its reader and writer would cost more than
+all the rest of a look-up.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
+import hiredis
 import structlog
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import RedisError
 
 from shared import metrics
 
@@ -41,9 +46,10 @@ class RedisLink:
         self._pool = ConnectionPool.from_url(
             url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=_CONNECT_SECONDS
         )
+        self._wire: _Wire | None = None
         self._reads: dict[str, list[asyncio.Future[bytes | None]]] = {}
-        self._commands: list[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = []
-        self._asked = asyncio.Event()
+        self._commands: deque[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = deque()
+        self._scheduled = False
         self.server_id: str | None = None
         self.connected = asyncio.Event()
 
@@ -54,7 +60,7 @@ class RedisLink:
             future.set_result(None)
             return future
         self._reads.setdefault(key, []).append(future)
-        self._asked.set()
+        self._schedule()
         return future
 
     def command(self, *words: Any) -> asyncio.Future[Reply]:
@@ -64,15 +70,15 @@ class RedisLink:
             future.set_exception(RedisUnavailable())
             return future
         self._commands.append((words, future))
-        self._asked.set()
+        self._schedule()
         return future
 
     async def run(self) -> None:
-        """Keep the connection and serve what is asked, until cancelled."""
+        """Keep the connection, until cancelled."""
         while True:
             connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
             try:
-                await self._serve(connection)
+                await self._hold(connection)
             except (RedisError, OSError, TimeoutError, ValueError) as error:
                 metrics.redis_errors.labels(type(error).__name__).inc()
                 if self.server_id is not None:
@@ -83,87 +89,136 @@ class RedisLink:
                     await connection.disconnect(nowait=True)
             await asyncio.sleep(_RECONNECT_PAUSE)
 
-    async def _serve(self, connection: AbstractConnection) -> None:
+    async def _hold(self, connection: AbstractConnection) -> None:
         async with asyncio.timeout(_CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_command("INFO", "server")
-            self.server_id = _run_id(await connection.read_response())
+            server_id = _run_id(await connection.read_response())
+        writer: Any = connection._writer  # noqa: SLF001 - the only way to the transport
+        self._wire = wire = _Wire(writer.transport, self._flush)
+        self.server_id = server_id
         self.connected.set()
-        while True:
-            await self._asked.wait()
-            await self._exchange(connection)
+        await wire.lost
 
-    async def _exchange(self, connection: AbstractConnection) -> None:
-        self._asked.clear()
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
+        """Send all that has been asked, unless an exchange is under way: then it goes with the next one."""
+        if self._wire is None or self._wire.busy or not (self._reads or self._commands):
+            return
         reads, self._reads = self._reads, {}
-        commands, self._commands = self._commands[:_MAX_COMMANDS], self._commands[_MAX_COMMANDS:]
-        if self._commands:
-            self._asked.set()
-        words = [*([("MGET", *reads)] if reads else []), *(words for words, _ in commands)]
+        commands = [self._commands.popleft() for _ in range(min(len(self._commands), _MAX_COMMANDS))]
         metrics.redis_batch.observe(len(reads) + len(commands))
-        try:
-            async with _limit():
-                await connection.send_packed_command(connection.pack_commands(words), check_health=False)
-                values = await connection.read_response() if reads else []
-                for waiting, value in zip(reads.values(), values, strict=True):
-                    _answer(waiting, value)
-                for _, future in commands:
-                    await _settle(connection, future)
-        finally:
-            for waiting in reads.values():
-                _answer(waiting, None)
-            _refuse(future for _, future in commands)
+        words = [("MGET", *reads)] if reads else []
+        waiting: list[Callable[[Reply], None]] = [_answer_reads(list(reads.values()))] if reads else []
+        for command, future in commands:
+            words.append(command)
+            waiting.append(_answer_command(future))
+        self._wire.exchange(words, waiting)
 
     def _give_up(self) -> None:
         self.server_id = None
         self.connected.clear()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
         reads, self._reads = self._reads, {}
-        commands, self._commands = self._commands, []
-        for waiting in reads.values():
-            _answer(waiting, None)
-        _refuse(future for _, future in commands)
+        commands, self._commands = self._commands, deque()
+        _answer_reads(list(reads.values()))(None)
+        for _, future in commands:
+            _answer_command(future)(RedisUnavailable())
 
 
-@contextlib.asynccontextmanager
-async def _limit() -> AsyncIterator[None]:
-    """The time limit of an exchange, which a busy loop does not use up.
+class _Wire(asyncio.Protocol):
+    """A connected transport, one exchange on it at a time, and the watch that no exchange lasts too long."""
 
-    After a stall the loop runs a timer in the same turn in which it first sees the reply. So the timer only sets the
-    last chance, and what is left to wait for then is Redis alone.
-    """
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(EXCHANGE_SECONDS - _LAST_CHANCE, lambda: limit.reschedule(loop.time() + _LAST_CHANCE))
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def __init__(self, transport: asyncio.Transport, free: Callable[[], None]) -> None:
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport, self._free = transport, free
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self._waiting: deque[Callable[[Reply], None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        transport.set_protocol(self)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def exchange(self, words: list[tuple[Any, ...]], waiting: list[Callable[[Reply], None]]) -> None:
+        self._waiting.extend(waiting)
+        self._transport.write(b"".join([hiredis.pack_command(command) for command in words]))
+        self._timer = asyncio.get_running_loop().call_later(EXCHANGE_SECONDS - _LAST_CHANCE, self._warn)
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not _NOTHING:
+            if not self._waiting:
+                self._lose(ValueError("a reply that nobody asked for"))
+                return
+            self._waiting.popleft()(reply)
+            if isinstance(reply, hiredis.ReplyError) and str(reply).startswith("READONLY"):
+                self._lose(RedisError("a demoted server: the next connection is to lead to the new one"))
+        if not self._waiting:
+            self._stop_watch()
+            self._free()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lose(error or ConnectionResetError())
+
+    def close(self) -> None:
+        self._stop_watch()
+        self._transport.abort()
+        while self._waiting:
+            self._waiting.popleft()(RedisUnavailable())
+
+    def _warn(self) -> None:
+        """After a stall the loop runs a timer in the same turn in which it first sees the reply: give it that turn."""
+        self._timer = asyncio.get_running_loop().call_later(_LAST_CHANCE, self._lose, TimeoutError())
+
+    def _stop_watch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _lose(self, error: Exception) -> None:
+        if not self.lost.done():
+            self.lost.set_exception(error)
 
 
-async def _settle(connection: AbstractConnection, future: asyncio.Future[Reply]) -> None:
-    try:
-        reply = await connection.read_response()
-    except RedisError as error:
-        if isinstance(error, ReadOnlyError) or not connection.is_connected:
-            raise  # a demoted server: the next connection is to lead to the new one
-        metrics.redis_errors.labels(type(error).__name__).inc()
-        if not future.done():
+_NOTHING: Final = object()
+
+
+def _answer_reads(waiting: list[list[asyncio.Future[bytes | None]]]) -> Callable[[Reply], None]:
+    def answer(reply: Reply) -> None:
+        values = reply if isinstance(reply, list) else [None] * len(waiting)
+        for futures, value in zip(waiting, values, strict=True):
+            for future in futures:
+                if not future.done():
+                    future.set_result(value)
+
+    return answer
+
+
+def _answer_command(future: asyncio.Future[Reply]) -> Callable[[Reply], None]:
+    def answer(reply: Reply) -> None:
+        if future.done():
+            return
+        if isinstance(reply, hiredis.ReplyError):
+            metrics.redis_errors.labels("ReplyError").inc()
             future.set_exception(RedisUnavailable())
-        return
-    if not future.done():
-        future.set_result(reply)
+        elif isinstance(reply, Exception):
+            future.set_exception(reply)
+        else:
+            future.set_result(reply)
 
-
-def _answer(waiting: list[asyncio.Future[bytes | None]], value: object) -> None:
-    for future in waiting:
-        if not future.done():
-            future.set_result(value if isinstance(value, bytes) else None)
-
-
-def _refuse(futures: Iterable[asyncio.Future[Reply]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_exception(RedisUnavailable())
+    return answer
 
 
 def _run_id(info: object) -> str:
