@@ -113,7 +113,7 @@ class AuthServiceServicer:
 
     def VerifyToken(self, request, context):
         """Tells whose an access token is and whether it is good now. As in token introspection (RFC 7662), a bad token is an
-        answer (`active: false`) and not an error. Open inside the network; a setting asks for a service's token instead.
+        answer (`active: false`) and not an error. Open inside the network: keep the port there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

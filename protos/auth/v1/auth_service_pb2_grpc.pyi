@@ -53,7 +53,7 @@ class AuthServiceStub:
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]
     """Tells whose an access token is and whether it is good now. As in token introspection (RFC 7662), a bad token is an
-    answer (`active: false`) and not an error. Open inside the network; a setting asks for a service's token instead.
+    answer (`active: false`) and not an error. Open inside the network: keep the port there.
     """
     BatchVerifyTokens: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.BatchVerifyTokensRequest, _auth_service_pb2.BatchVerifyTokensResponse]
     """VerifyToken for up to 100 tokens in one call. Access as there.
@@ -117,7 +117,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_auth_service_pb2.VerifyTokenRequest, _abc.Awaitable[_auth_service_pb2.VerifyTokenResponse]],
     ) -> _abc.Awaitable[_auth_service_pb2.VerifyTokenResponse]:
         """Tells whose an access token is and whether it is good now. As in token introspection (RFC 7662), a bad token is an
-        answer (`active: false`) and not an error. Open inside the network; a setting asks for a service's token instead.
+        answer (`active: false`) and not an error. Open inside the network: keep the port there.
         """
 
     @_abc_1.abstractmethod
