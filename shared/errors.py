@@ -56,20 +56,26 @@ class FieldViolation:
     description: str
 
 
+# A status travels in trailers, of which a stock client accepts 8 KiB.
+_MOST_TOLD = 50
+_MOST_IN_MESSAGE = 10
+
+
 class InvalidFields(ServiceError):
     """Some fields of the request are not valid."""
 
     code = Code.INVALID_ARGUMENT
 
     def __init__(self, violations: Iterable[FieldViolation]) -> None:
-        """Carry every violation at once."""
-        self.violations = tuple(violations)
+        """Carry every violation at once, as far as a caller can be told."""
+        self.violations = tuple(violations)[:_MOST_TOLD]
         super().__init__()
 
     @property
     def message(self) -> str:
         """The fields by name, so that the status alone says what to mend."""
-        return "; ".join(f"{violation.field}: {violation.description}" for violation in self.violations)
+        told = (f"{violation.field}: {violation.description}" for violation in self.violations[:_MOST_IN_MESSAGE])
+        return "; ".join([*told, *(["and more"] if len(self.violations) > _MOST_IN_MESSAGE else [])])
 
 
 class Unauthenticated(ServiceError):

@@ -9,6 +9,8 @@ from shared import ids
 from shared.errors import FieldViolation, InvalidFields
 
 MAX_REQUEST_ID: Final = 64
+_NAMED: Final = 5  # of the paths that cannot be written, and so much of each
+_SHOWN: Final = 60
 _NIL: Final = UUID(int=0)
 
 
@@ -75,7 +77,8 @@ class Violations:
         asked = list(paths)
         if asked == ["*"]:
             return frozenset(writable)
-        for path in asked:
-            if path not in writable:
-                self.add("update_mask", f"{path!r} cannot be written; these can: {', '.join(sorted(writable))}")
+        unknown = [path[:_SHOWN] for path in asked if path not in writable]
+        if unknown:
+            named = ", ".join(map(repr, unknown[:_NAMED]))
+            self.add("update_mask", f"{named} cannot be written; these can: {', '.join(sorted(writable))}")
         return frozenset(asked) if asked else frozenset(given) & frozenset(writable)
