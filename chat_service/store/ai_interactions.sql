@@ -62,7 +62,7 @@ LEFT JOIN LATERAL (
         id, message_id, model, finish_reason, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens,
         cost_micros, price_version, first_token_micros, duration_micros, create_time
     FROM ai_responses
-    WHERE user_id = i.user_id AND conversation_id = i.conversation_id AND interaction_id = i.id
+    WHERE user_id = $1 AND conversation_id = i.conversation_id AND interaction_id = i.id
     ORDER BY id DESC
     LIMIT 1
 ) AS r ON true
@@ -87,7 +87,6 @@ FROM (
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        user_id,
         id, conversation_id, session_id, state, model, message_id, input_tokens, output_tokens, cached_input_tokens,
         reasoning_tokens, cost_micros, price_version, error_code, error_message, create_time, end_time
     FROM ai_interactions
@@ -101,7 +100,7 @@ LEFT JOIN LATERAL (
         id, message_id, model, finish_reason, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens,
         cost_micros, price_version, first_token_micros, duration_micros, create_time
     FROM ai_responses
-    WHERE user_id = i.user_id AND conversation_id = i.conversation_id AND interaction_id = i.id
+    WHERE user_id = $1 AND conversation_id = i.conversation_id AND interaction_id = i.id
     ORDER BY id DESC
     LIMIT 1
 ) AS r ON true
@@ -122,7 +121,6 @@ SELECT
     r.create_time AS response_create_time
 FROM (
     SELECT
-        user_id,
         id, conversation_id, session_id, state, model, message_id, input_tokens, output_tokens, cached_input_tokens,
         reasoning_tokens, cost_micros, price_version, error_code, error_message, create_time, end_time
     FROM ai_interactions
@@ -132,7 +130,7 @@ FROM (
             conversation_id = $5
             OR ($5 IS NULL AND (
                 SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = ai_interactions.user_id AND c.id = ai_interactions.conversation_id
+                WHERE c.user_id = $1 AND c.id = ai_interactions.conversation_id
             ))
         )
     ORDER BY id DESC
@@ -143,7 +141,7 @@ LEFT JOIN LATERAL (
         id, message_id, model, finish_reason, input_tokens, output_tokens, cached_input_tokens, reasoning_tokens,
         cost_micros, price_version, first_token_micros, duration_micros, create_time
     FROM ai_responses
-    WHERE user_id = i.user_id AND session_id = i.session_id AND interaction_id = i.id
+    WHERE user_id = $1 AND session_id = i.session_id AND interaction_id = i.id
     ORDER BY id DESC
     LIMIT 1
 ) AS r ON true

@@ -313,7 +313,7 @@ FROM (
             w.user_id = $1 AND w.session_id = $2 AND w.id > $3 AND w.role = coalesce($6::smallint, w.role)
             AND (
                 SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = w.user_id AND c.id = w.conversation_id
+                WHERE c.user_id = $1 AND c.id = w.conversation_id
             )
         ORDER BY w.id
         LIMIT $4
@@ -342,7 +342,7 @@ FROM (
             w.user_id = $1 AND w.session_id = $2 AND w.id < $3 AND w.role = coalesce($6::smallint, w.role)
             AND (
                 SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = w.user_id AND c.id = w.conversation_id
+                WHERE c.user_id = $1 AND c.id = w.conversation_id
             )
         ORDER BY w.id DESC
         LIMIT $4

@@ -9,7 +9,7 @@ SELECT
     k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, v.content, v.content_hash, k.create_time,
     k.update_time, k.delete_time
 FROM components AS k
-INNER JOIN component_versions AS v ON v.user_id = k.user_id AND v.component_id = k.id AND v.version = k.version
+INNER JOIN component_versions AS v ON v.user_id = $1 AND v.component_id = k.id AND v.version = k.version
 WHERE k.user_id = $1 AND k.id = $2;
 
 -- name: find_by_request_id
@@ -18,7 +18,7 @@ WHERE k.user_id = $1 AND k.id = $2;
 -- index: components_request_id_key, component_versions_pkey
 SELECT k.id, k.name, k.type, v.content_hash
 FROM components AS k
-INNER JOIN component_versions AS v ON v.user_id = k.user_id AND v.component_id = k.id AND v.version = 1
+INNER JOIN component_versions AS v ON v.user_id = $1 AND v.component_id = k.id AND v.version = 1
 WHERE k.user_id = $1 AND k.conversation_id = $2 AND k.request_id = $3;
 
 -- name: insert
@@ -102,12 +102,12 @@ FROM (
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.user_id, k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
         k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            user_id, id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND delete_time IS NULL
@@ -117,7 +117,7 @@ LEFT JOIN LATERAL (
     ) AS k
     CROSS JOIN LATERAL (
         SELECT content, content_hash, content_bytes FROM component_versions
-        WHERE user_id = k.user_id AND component_id = k.id AND version = k.version
+        WHERE user_id = $1 AND component_id = k.id AND version = k.version
         LIMIT 1
     ) AS v
 ) AS p ON coalesce(p.before, 0) <= $5
@@ -135,12 +135,12 @@ FROM (
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.user_id, k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
         k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            user_id, id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND type = $6 AND delete_time IS NULL
@@ -150,7 +150,7 @@ LEFT JOIN LATERAL (
     ) AS k
     CROSS JOIN LATERAL (
         SELECT content, content_hash, content_bytes FROM component_versions
-        WHERE user_id = k.user_id AND component_id = k.id AND version = k.version
+        WHERE user_id = $1 AND component_id = k.id AND version = k.version
         LIMIT 1
     ) AS v
 ) AS p ON coalesce(p.before, 0) <= $5
@@ -169,12 +169,12 @@ FROM (
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.user_id, k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
         k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            user_id, id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND type = coalesce($6, type)
@@ -184,7 +184,7 @@ LEFT JOIN LATERAL (
     ) AS k
     CROSS JOIN LATERAL (
         SELECT content, content_hash, content_bytes FROM component_versions
-        WHERE user_id = k.user_id AND component_id = k.id AND version = k.version
+        WHERE user_id = $1 AND component_id = k.id AND version = k.version
         LIMIT 1
     ) AS v
 ) AS p ON coalesce(p.before, 0) <= $5
@@ -203,12 +203,12 @@ FROM (
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.user_id, k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
         k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            user_id, id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND session_id = $6 AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -218,7 +218,7 @@ LEFT JOIN LATERAL (
     ) AS k
     CROSS JOIN LATERAL (
         SELECT content, content_hash, content_bytes FROM component_versions
-        WHERE user_id = k.user_id AND component_id = k.id AND version = k.version
+        WHERE user_id = $1 AND component_id = k.id AND version = k.version
         LIMIT 1
     ) AS v
 ) AS p ON coalesce(p.before, 0) <= $5
@@ -234,26 +234,26 @@ SELECT
     p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT
-        k.user_id, k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
         k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            user_id, id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
         FROM components AS w
         WHERE
             w.user_id = $1 AND w.session_id = $2 AND w.id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
             AND w.type = coalesce($6, w.type) AND (w.delete_time IS NULL OR $7)
             AND (
                 SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = w.user_id AND c.id = w.conversation_id
+                WHERE c.user_id = $1 AND c.id = w.conversation_id
             )
         ORDER BY id DESC
         LIMIT $4
     ) AS k
     CROSS JOIN LATERAL (
         SELECT content, content_hash, content_bytes FROM component_versions
-        WHERE user_id = k.user_id AND component_id = k.id AND version = k.version
+        WHERE user_id = $1 AND component_id = k.id AND version = k.version
         LIMIT 1
     ) AS v
 ) AS p

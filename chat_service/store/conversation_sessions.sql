@@ -57,7 +57,7 @@ SELECT
 FROM conversation_sessions AS s
 CROSS JOIN LATERAL (
     SELECT message_count FROM conversations
-    WHERE user_id = s.user_id AND id = s.conversation_id AND delete_time IS NULL
+    WHERE user_id = $1 AND id = s.conversation_id AND delete_time IS NULL
     LIMIT 1
 ) AS c
 WHERE
