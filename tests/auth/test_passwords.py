@@ -1,0 +1,182 @@
+"""Hashing: bounded, out of everybody's way, and with present parameters (R51, R52)."""
+
+import asyncio
+import threading
+import unicodedata
+
+import grpc
+import pytest
+from argon2 import PasswordHasher
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from auth_service import passwords
+from auth_service.passwords import Passwords
+from protos.auth.v1.auth_service_pb2 import LogInRequest
+from shared.errors import Overloaded
+from tests.authtest import PASSWORD, Auth, auth_config, running_auth
+from tests.grpc_errors import failure
+from tests.servers import Servers, TestDatabase, fetch
+
+THREADS = 2
+
+
+def hash_threads() -> int:
+    return sum(thread.name.startswith("argon2") for thread in threading.enumerate())
+
+
+def hashing() -> float:
+    return REGISTRY.get_sample_value("parley_hash_queue") or 0.0
+
+
+async def never() -> None:
+    """Nothing to check before a hash."""
+
+
+@pytest.fixture
+async def narrow(servers: Servers, auth_database: TestDatabase):
+    """Auth with one hashing thread."""
+    async with running_auth(auth_database, auth_config(auth_database, servers.redis.url, AUTH_HASH_THREADS=1)) as auth:
+        yield auth
+
+
+async def test_tokens_are_verified_while_log_ins_are_hashed_on_a_few_threads(
+    servers: Servers, auth_database: TestDatabase
+) -> None:
+    config = auth_config(auth_database, servers.redis.url, AUTH_HASH_THREADS=THREADS)
+    async with running_auth(auth_database, config) as auth:
+        token = (await auth.sign_up()).tokens.access_token
+        log_ins = [asyncio.ensure_future(auth.log_in()) for _ in range(20)]
+        meanwhile, most_threads = 0, 0
+        while not all(log_in.done() for log_in in log_ins):
+            assert (await auth.verify(token)).active
+            meanwhile += not any(log_in.done() for log_in in log_ins[10:])
+            most_threads = max(most_threads, hash_threads())
+        assert len({(await log_in).session.id for log_in in log_ins}) == 20
+        assert meanwhile > 0
+        assert 1 <= most_threads <= THREADS
+
+
+async def test_what_the_queue_cannot_hold_is_refused_at_once_with_when_to_come_back(
+    narrow: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R52, R60."""
+    monkeypatch.setattr(passwords, "_MAX_QUEUE", 5)
+    calls = [failure(narrow.log_in(f"nobody{number}@example.com")) for number in range(30)]
+    failures = await asyncio.gather(*calls)
+    refused = [failed for failed in failures if failed.reason != "INVALID_CREDENTIALS"]
+    assert 0 < len(refused) <= 25
+    for failed in refused:
+        assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        assert failed.retry_seconds is not None
+        assert failed.retry_seconds >= 0.1
+        assert failed.trailers["grpc-retry-pushback-ms"] == str(int(failed.retry_seconds * 1000))
+    assert hashing() == 0
+    assert (await narrow.sign_up()).user.id
+
+
+async def test_a_call_whose_time_is_shorter_than_the_queue_is_refused_early(narrow: Auth) -> None:
+    """R59: refused before its deadline, not by it, and it waits in nobody's way."""
+    waiting = [asyncio.ensure_future(failure(narrow.log_in(f"nobody{number}@example.com"))) for number in range(60)]
+    while hashing() < 50:
+        await narrow.verify("")
+    request = LogInRequest(email="late@example.com", password=PASSWORD)
+    failed = await failure(narrow.auth.LogIn(request, timeout=0.3))
+    assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert {(await call).reason for call in waiting} == {"INVALID_CREDENTIALS"}
+
+
+async def test_a_place_is_held_until_the_hash_ends_though_its_caller_has_left() -> None:
+    """R52: else callers who leave could have any number of hashes under way."""
+    hasher = Passwords(threads=1)
+    began, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        assert go_on.wait(10)
+
+    leaving = asyncio.create_task(hasher._run(work))
+    await asyncio.to_thread(began.wait, 10)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    next_one = asyncio.create_task(hasher.hash("a password"))
+    while hasher._queued < 2:
+        await asyncio.sleep(0)
+    assert hasher._free.locked()
+    assert not next_one.done()
+    assert hashing() == 2
+    go_on.set()
+    assert (await next_one).startswith("$argon2id$")
+    assert not hasher._free.locked()
+    hasher.close()
+
+
+async def test_a_caller_who_leaves_the_queue_leaves_no_gap_in_it() -> None:
+    hasher = Passwords(threads=1)
+    go_on = threading.Event()
+    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10)))
+    waiting = [asyncio.create_task(hasher.hash("a password")) for _ in range(5)]
+    while hasher._queued < 6:
+        await asyncio.sleep(0)
+    for task in waiting[:3]:
+        task.cancel()
+    go_on.set()
+    results = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert [isinstance(result, asyncio.CancelledError) for result in results] == [False] + [True] * 3 + [False] * 2
+    assert (hasher._queued, hasher._free._value) == (0, 1)
+    hasher.close()
+
+
+async def test_a_refusal_before_the_hash_gives_the_place_back_without_a_hash() -> None:
+    hasher = Passwords(threads=1)
+    before = REGISTRY.get_sample_value("parley_hash_seconds_count")
+
+    async def refuse() -> None:
+        raise Overloaded
+
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            await hasher.verify(None, "a password", refuse)
+    assert REGISTRY.get_sample_value("parley_hash_seconds_count") == before
+    assert (hasher._queued, hasher._free._value) == (0, 1)
+    hasher.close()
+
+
+async def test_a_hash_with_former_parameters_is_renewed_by_the_log_in_that_proves_the_password(auth: Auth) -> None:
+    """R51."""
+    await auth.sign_up()
+    former = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1).hash(PASSWORD)
+    await fetch(auth.database.url, "UPDATE users SET password_hash = $1", former)
+    await failure(auth.log_in(password="not the password"))
+    assert await stored(auth) == former
+    await auth.log_in()
+    async with asyncio.timeout(10):
+        while (renewed := await stored(auth)) == former:
+            await auth.verify("")
+    assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await auth.log_in()
+    assert await stored(auth) == renewed
+
+
+@pytest.mark.parametrize("phc", ["", "rubbish", "$argon2id$v=19$m=19456,t=2,p=1$", "$2b$12$" + "x" * 53])
+async def test_a_hash_that_cannot_be_read_fits_no_password(auth: Auth, phc: str) -> None:
+    await auth.sign_up()
+    await fetch(auth.database.url, "UPDATE users SET password_hash = $1", phc)
+    assert (await failure(auth.log_in())).reason == "INVALID_CREDENTIALS"
+
+
+async def stored(auth: Auth) -> str:
+    [row] = await fetch(auth.database.url, "SELECT password_hash FROM users")
+    return str(row["password_hash"])
+
+
+@given(st.text(max_size=200))
+def test_all_normal_forms_of_a_password_are_one_password(text: str) -> None:
+    """R05, and none of them is refused where another is accepted."""
+    forms = [unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+    assert {passwords.normalise(form) for form in forms} == {passwords.normalise(text)}
+    assert {passwords.objection(form, "ada@example.com") for form in forms} == {
+        passwords.objection(text, "ada@example.com")
+    }
