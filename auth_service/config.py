@@ -19,9 +19,9 @@ class AuthConfig(ServiceConfig):
     port: Port = 50051
     ops_port: Port = 9101
     issuer: str = "parley"
-    access_token_minutes: Annotated[float, Field(gt=0, le=60)] = 10
-    session_days: Annotated[float, Field(gt=0, le=365)] = 90
-    refresh_idle_days: Annotated[float, Field(gt=0, le=365)] = 30
+    access_token_minutes: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10
+    session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
+    refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None

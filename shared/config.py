@@ -8,7 +8,9 @@ import binascii
 import os
 import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Self, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared.db import PoolSettings
 
 _MASTER_KEY_BYTES = 32
-_PUBLISHED = ("change-me", "changeme", "example", "password", "postgres", "secret")
+_PUBLISHED = ("change-me", "changeme", "example", "parley", "password", "postgres", "secret")
 
 
 class Environment(StrEnum):
@@ -84,7 +86,7 @@ class ServiceConfig(BaseSettings):
     migration_database_url: DatabaseUrl | None = None
     master_key: MasterKey
     slow_query_ms: Annotated[int, Field(ge=1)] = 100
-    shutdown_grace_seconds: Annotated[float, Field(ge=0)] = 10.0
+    shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     reflection: bool | None = None
 
     @property
@@ -136,8 +138,10 @@ class ServiceConfig(BaseSettings):
         if self.production:
             for name in ("database_url", "redis_url", "migration_database_url"):
                 secret = getattr(self, name)
-                if secret is not None and _password(secret.get_secret_value()) in _PUBLISHED:
-                    raise ValueError(f"{name}: production refuses a password that anyone can guess")
+                if secret is not None and _guessable(secret.get_secret_value()):
+                    setting = str(type(self).model_fields[name].validation_alias or name)
+                    told = variable(type(self), setting)
+                    raise ValueError(f"{told}: production refuses a password that anyone can guess")
         return self
 
 
@@ -161,8 +165,12 @@ class Unusable(Exception):
 
 def read(kind: type[Config]) -> Config:
     """The settings from the environment; a bad one prints what to mend and ends the process with code 2."""
+    secrets = os.environ.get("PARLEY_SECRETS_DIR")
+    if secrets and not Path(secrets).is_dir():
+        sys.stderr.write(f"PARLEY_SECRETS_DIR {secrets} is not a folder\n")
+        raise SystemExit(2)
     try:
-        return kind(_secrets_dir=os.environ.get("PARLEY_SECRETS_DIR"))  # type: ignore[call-arg]
+        return kind(_secrets_dir=secrets)  # type: ignore[call-arg]
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             sys.stderr.write(_sentence(kind, problem["loc"], problem["msg"]) + "\n")
@@ -182,6 +190,10 @@ def _sentence(kind: type[Config], location: tuple[int | str, ...], message: str)
     return f"{variable(kind, name)} {cause}" if name else cause
 
 
-def _password(url: str) -> str:
-    credentials = url.partition("://")[2].rpartition("@")[0]
-    return credentials.partition(":")[2]
+def _guessable(url: str) -> bool:
+    """Whether the password of a URL is a published one or the user's name; a Redis without any asks nobody for it."""
+    parts = urlsplit(url)
+    password = unquote(parts.password or "") or parse_qs(parts.query).get("password", [""])[0]
+    if not password:
+        return parts.scheme.startswith("redis")
+    return password.lower() in _PUBLISHED or password == parts.username
