@@ -66,11 +66,12 @@ lock: .venv/dev.stamp ## Renew the hashed requirements
 	@$(COMPILE) --extra embedded --extra dev -o requirements/dev.txt >/dev/null
 	@$(COMPILE) --extra studio -o requirements/studio.txt >/dev/null
 
-up: ## Start everything in containers
+up: ## Start everything in containers, with secrets of their own in .parley-secrets/
+	@deploy/secrets.sh
 	docker compose up --detach --build --wait
 
 down: ## Stop the containers; their data stays
-	docker compose down
+	docker compose --profile monitoring down --remove-orphans
 
 clean: ## Remove environments, caches and reports; .parley, the data, stays
 	rm -rf .venv .venv-studio .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build reports
