@@ -36,6 +36,15 @@ class Measures:
         }
         return {value: self.total(name, **{label: value}, **labels) for value in sorted(found)}
 
+    def mean(self, name: str, **labels: str) -> float:
+        """The mean of what a histogram has seen."""
+        count = self.total(f"{name}_count", **labels)
+        return self.total(f"{name}_sum", **labels) / count if count else 0.0
+
+    def over(self, name: str, bound: str, **labels: str) -> int:
+        """How many values of a histogram were above one of its bounds."""
+        return int(self.total(f"{name}_count", **labels) - self.total(f"{name}_bucket", le=bound, **labels))
+
     def since(self, before: "Measures") -> "Measures":
         """What was added since an earlier moment."""
         return Measures({series: value - before.values.get(series, 0.0) for series, value in self.values.items()})
