@@ -1,0 +1,329 @@
+"""docker-compose.yml hands each container what it needs and no more, and production takes what it hands over."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from auth_service.config import AuthConfig
+from chat_service.config import ChatConfig
+from shared import config as settings
+from shared import ops
+from shared.config import ServiceConfig
+from shared.ops import Readiness
+from tests.authtest import auth_config, running_auth
+from tests.grpc_errors import failure
+from tests.servers import ROOT, Servers, TestDatabase
+
+DEPLOY = ROOT / "deploy"
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows the tag by which one file takes back what another one says."""
+
+
+_Loader.add_constructor("!reset", lambda *_: [])
+
+
+def load(path: Path) -> dict[str, Any]:
+    with path.open() as file:
+        return dict(yaml.load(file, _Loader))
+
+
+COMPOSE = load(ROOT / "docker-compose.yml")
+SCALE = load(DEPLOY / "compose.scale.yml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+EVERYTHING = SERVICES | {"gateway": SCALE["services"]["gateway"]}
+CONFIGS = {"auth": AuthConfig, "chat": ChatConfig}
+# What the image or the file fixes, and what comes from a secret's file.
+FIXED = {f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("HOST", "PORT", "OPS_HOST", "OPS_PORT")}
+every_service = pytest.mark.parametrize("name", EVERYTHING)
+both_configs = pytest.mark.parametrize("name", CONFIGS)
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compose") / "secrets"
+    make_secrets(folder)
+    return folder
+
+
+def make_secrets(folder: Path) -> None:
+    subprocess.run([DEPLOY / "secrets.sh", folder], check=True, cwd=folder.parent)
+
+
+def handed_over(container: str, secrets: Path, to: Path) -> Path:
+    """The folder of secrets as this container sees it."""
+    to.mkdir(exist_ok=True)
+    for name in SERVICES[container]["secrets"]:
+        shutil.copy(secrets / name, to)
+    return to
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in list(os.environ):
+        if name.startswith(("AUTH_", "CHAT_", "REDIS_", "PARLEY_", "LOG_", "APP_")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@every_service
+def test_a_container_has_no_right_that_it_does_not_need(name: str) -> None:
+    service = EVERYTHING[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "privileged" not in service
+    assert "cap_add" not in service
+
+
+@every_service
+def test_a_container_has_limits_an_init_and_a_pinned_image(name: str) -> None:
+    service = EVERYTHING[name]
+    assert {"cpus", "memory", "pids"} == service["deploy"]["resources"]["limits"].keys()
+    assert service["init"] is True
+    assert re.fullmatch(r"[\w./-]+:(?!latest$)[\w.-]+", service["image"])
+    assert service["restart"] == ("no" if name.endswith("-migrate") else "unless-stopped")
+
+
+@every_service
+def test_what_is_published_is_published_on_the_loopback_alone(name: str) -> None:
+    assert [port for port in EVERYTHING[name].get("ports", []) if not port.startswith("127.0.0.1:")] == []
+
+
+def test_postgres_and_redis_can_be_reached_from_the_inner_network_only() -> None:
+    assert COMPOSE["networks"]["data"] == {"internal": True}
+    for name in ("postgres", "redis"):
+        assert SERVICES[name]["networks"] == ["data"]
+        assert "ports" not in SERVICES[name]
+    on_data = {name for name, service in SERVICES.items() if "data" in service["networks"]}
+    assert on_data == {"postgres", "redis", "auth", "chat", "auth-migrate", "chat-migrate"}
+
+
+def test_every_secret_is_made_and_every_one_that_is_made_is_handed_over(secrets: Path) -> None:
+    assert {file.name for file in secrets.iterdir()} == COMPOSE["secrets"].keys()
+    used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
+    assert used == COMPOSE["secrets"].keys()
+    for name, secret in COMPOSE["secrets"].items():
+        assert secret == {"file": f"${{PARLEY_SECRETS_DIR:-.parley-secrets}}/{name}"}
+
+
+def test_secrets_are_for_their_owner_alone_and_no_two_are_the_same(secrets: Path) -> None:
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()} == {0o444}
+    values = [file.read_text() for file in secrets.iterdir()]
+    assert len(set(values)) == len(values)
+    assert min(len(value) for value in values) > 40
+
+
+def test_making_secrets_again_changes_none_and_adds_the_missing_one(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    make_secrets(folder)
+    before = {file.name: file.read_text() for file in folder.iterdir()}
+    (folder / "chat_master_key").unlink()
+    make_secrets(folder)
+    after = {file.name: file.read_text() for file in folder.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"chat_master_key"}
+
+
+def test_two_places_have_different_secrets(secrets: Path, tmp_path: Path) -> None:
+    make_secrets(tmp_path / "secrets")
+    assert [f.name for f in secrets.iterdir() if f.read_text() == (tmp_path / "secrets" / f.name).read_text()] == []
+
+
+@both_configs
+@pytest.mark.parametrize("suffix", ["", "-migrate"])
+def test_a_service_starts_in_production_with_just_the_secrets_of_its_container(
+    name: str, suffix: str, secrets: Path, tmp_path: Path, bare_environment: pytest.MonkeyPatch
+) -> None:
+    bare_environment.setenv("APP_ENV", "production")
+    bare_environment.setenv("PARLEY_SECRETS_DIR", str(handed_over(name + suffix, secrets, tmp_path / "run")))
+    config = settings.read(CONFIGS[name])
+    assert config.production
+    role = f"parley_{name}_owner" if suffix else f"parley_{name}"
+    password = (secrets / f"{role.removeprefix('parley_')}_password").read_text().strip()
+    assert config.owner_url == f"postgresql://{role}:{password}@postgres:5432/parley_{name}"
+    assert len(config.master_key_bytes) == 32
+    redis_password = (secrets / "redis_password").read_text().strip()
+    assert config.redis_url.get_secret_value() == f"redis://parley:{redis_password}@redis:6379/0"
+
+
+@pytest.mark.parametrize("secret", ["auth_database_url", "redis_url"])
+def test_production_refuses_a_secret_that_anyone_can_guess(
+    secret: str,
+    secrets: Path,
+    tmp_path: Path,
+    bare_environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = handed_over("auth", secrets, tmp_path / "run")
+    url = (secrets / secret).read_text()
+    (folder / secret).unlink()
+    (folder / secret).write_text(re.sub(r":[^:@]+@", ":change-me@", url))
+    bare_environment.setenv("APP_ENV", "production")
+    bare_environment.setenv("PARLEY_SECRETS_DIR", str(folder))
+    with pytest.raises(SystemExit) as ended:
+        settings.read(AuthConfig)
+    assert ended.value.code == 2
+    assert f"{secret.upper()}: production refuses a password that anyone can guess" in capsys.readouterr().err
+
+
+def test_the_owners_passwords_reach_postgres_and_the_migrations_only() -> None:
+    holders = {
+        name: [secret for secret in service.get("secrets", []) if "owner" in secret or "migration" in secret]
+        for name, service in SERVICES.items()
+    }
+    assert {name for name, held in holders.items() if held} == {"postgres", "auth-migrate", "chat-migrate"}
+    assert not [it for it in SERVICES["auth"]["secrets"] if it.startswith("chat")]
+    assert not [it for it in SERVICES["chat"]["secrets"] if it.startswith("auth")]
+
+
+@both_configs
+def test_every_setting_reaches_the_container(name: str) -> None:
+    config: type[ServiceConfig] = CONFIGS[name]
+    known = {str(field.validation_alias or f"{name}_{it}".upper()) for it, field in config.model_fields.items()}
+    by_file = {secret.upper() for it in (name, f"{name}-migrate") for secret in SERVICES[it]["secrets"]}
+    passed = SERVICES[name]["environment"].keys()
+    assert passed == SERVICES[f"{name}-migrate"]["environment"].keys()
+    assert passed - {"PARLEY_SECRETS_DIR"} == known - by_file - FIXED
+    assert SERVICES[name]["environment"]["APP_ENV"] == "${APP_ENV:-production}"
+
+
+@both_configs
+def test_the_grace_that_compose_gives_is_longer_than_the_one_that_the_service_takes(name: str) -> None:
+    taken = CONFIGS[name].model_fields["shutdown_grace_seconds"].default
+    assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) >= taken + 5
+
+
+@both_configs
+@pytest.mark.parametrize(("serving", "code"), [(True, 0), (False, 1)])
+def test_the_health_check_tells_who_serves_from_who_does_not(name: str, serving: object, code: int) -> None:
+    _, python, flag, program = SERVICES[name]["healthcheck"]["test"]
+    assert (python, flag) == ("python", "-c")
+    port = CONFIGS[name].model_fields["ops_port"].default
+    assert str(port) in program
+    with ops.listening("127.0.0.1", 0, Readiness(serving=bool(serving))) as free:
+        outcome = subprocess.run([sys.executable, "-c", program.replace(str(port), str(free))], check=False)
+    assert outcome.returncode == code
+
+
+@both_configs
+def test_the_health_check_fails_where_nobody_listens(name: str) -> None:
+    program = SERVICES[name]["healthcheck"]["test"][-1].replace("910", "10")  # ports that need rights to listen on
+    assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode != 0
+
+
+def test_the_pools_of_eight_replicas_fit_into_postgres_and_the_alert_comes_before_its_end() -> None:
+    (granted,) = re.findall(r"max_connections=(\d+)", " ".join(SERVICES["postgres"]["command"]))
+    alerts = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+    (threshold,) = re.findall(r'state=~"in_use\|idle"\}\) > (\d+)', alerts)
+    assert int(threshold) == int(granted) * 3 // 4
+    assert f"Postgres grants {granted}" in alerts
+    assert int(granted) - 10 >= 8 * (20 + 2)
+
+
+def test_the_databases_are_made_with_every_password_that_the_bootstrap_asks_for() -> None:
+    script = (DEPLOY / "postgres" / "init.sh").read_text()
+    asked = set(re.findall(r"^\\getenv \w+ (\w+)$", (ROOT / "shared" / "bootstrap.sql").read_text(), re.MULTILINE))
+    given = dict(re.findall(r"^(PARLEY_\w+)=\$\(cat /run/secrets/(\w+)\)$", script, re.MULTILINE))
+    assert len(asked) == 4
+    assert given.keys() == asked
+    assert {variable.removeprefix("PARLEY_").lower(): file for variable, file in given.items()} == {
+        file: file for file in given.values()
+    }
+    assert set(given.values()) < set(SERVICES["postgres"]["secrets"])
+
+
+def test_a_script_that_a_container_runs_can_be_run() -> None:
+    scripts = [*DEPLOY.rglob("*.sh")]
+    assert len(scripts) == 3
+    for script in scripts:
+        assert os.access(script, os.X_OK)
+        assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+
+
+def test_everything_that_is_mounted_or_copied_exists() -> None:
+    mounted = [
+        volume.split(":")[0]
+        for service in EVERYTHING.values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+    copied = re.findall(r"^COPY (?!--from)(\S+) ", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert len(mounted) > 5
+    assert [path for path in [*mounted, *copied] if not (ROOT / path).exists()] == []
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert "*" in ignored
+    assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == set(copied)
+
+
+def test_the_image_runs_as_nobody_in_particular_and_says_production() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    final = dockerfile.rpartition("\nFROM ")[2]
+    assert re.search(r"^USER [1-9]\d{3,}:[1-9]\d{3,}$", final, re.MULTILINE)
+    assert "APP_ENV=production" in final
+    assert "--require-hashes" in dockerfile
+    assert not re.search(r"pip|apt-get|gcc", final)
+    assert not re.search(r"^# *syntax|--mount", dockerfile, re.MULTILINE)
+
+
+def test_replicas_leave_the_published_ports_to_the_gateway() -> None:
+    gateway = SCALE["services"]["gateway"]
+    for name, port in (("auth", 50051), ("chat", 50052)):
+        assert SCALE["services"][name]["ports"] == []
+        assert any(published.endswith(f":{port}") for published in gateway["ports"])
+        assert any(published.endswith(f":{port}") for published in SERVICES[name]["ports"])
+    balanced = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
+    assert re.findall(r"server-template (\w+) 8 (\w+:\d+)", balanced) == [
+        ("auth", "auth:50051"),
+        ("chat", "chat:50052"),
+    ]
+    assert re.findall(r"http-check connect port (\d+)", balanced) == ["9101", "9102"]
+
+
+@pytest.fixture
+async def least_user(servers: Servers) -> AsyncIterator[tuple[str, Redis]]:
+    """The user of deploy/redis/users.acl on the Redis of the tests, by its URL, and who looks over its shoulder."""
+    default, user = (DEPLOY / "redis" / "users.acl").read_text().splitlines()
+    assert default == "user default off"
+    words = user.replace("#@PASSWORD_DIGEST@", ">of-this-test").split()
+    async with Redis.from_url(servers.redis.url, decode_responses=True) as admin:
+        await admin.execute_command("ACL", "SETUSER", *words[1:])
+        await admin.acl_log_reset()
+        yield f"redis://parley:of-this-test@127.0.0.1:{servers.redis.port}/0", admin
+        await admin.acl_deluser("parley")
+
+
+async def test_the_user_of_redis_may_do_all_that_auth_does(
+    auth_database: TestDatabase, least_user: tuple[str, Redis]
+) -> None:
+    url, admin = least_user
+    async with running_auth(auth_database, auth_config(auth_database, url, log_ins_per_address_per_minute=2)) as auth:
+        tokens = (await auth.sign_up()).tokens
+        assert (await auth.verify(tokens.access_token)).active
+        assert len([key async for key in admin.scan_iter("parley:session:*")]) == 1
+        reasons = [(await failure(auth.log_in(password="not the password"))).reason for _ in range(3)]
+        await auth.log_out(tokens)
+        assert not (await auth.verify(tokens.access_token)).active
+    assert reasons == ["INVALID_CREDENTIALS", "INVALID_CREDENTIALS", "RATE_LIMITED"]
+    assert await admin.acl_log() == []
+
+
+@pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "ACL WHOAMI", "SCRIPT FLUSH", "GET other"])
+async def test_the_user_of_redis_may_do_nothing_else(least_user: tuple[str, Redis], command: str) -> None:
+    url, _ = least_user
+    async with Redis.from_url(url) as redis:
+        assert await redis.ping()
+        with pytest.raises(NoPermissionError):
+            await redis.execute_command(*command.split())
