@@ -156,6 +156,9 @@ class Database(_Statements):
                 "lock_timeout": _milliseconds(settings.lock_timeout),
                 "idle_in_transaction_session_timeout": _milliseconds(settings.statement_timeout),
                 "jit": "off",
+                # Every query is served by an index, and proven so under this setting. Without it a plan made while a
+                # table is small goes on reading all of it as it grows, until the next ANALYZE (a sixth of the speed).
+                "enable_seqscan": "off",
             },
         )
         with _in_our_words("connect"):

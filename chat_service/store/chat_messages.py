@@ -47,8 +47,8 @@ async def append(executor: Executor, messages: Sequence[NewMessage]) -> list[Out
         if len(messages) > 1:
             raise
         return [None]
-    outcomes = {message.id: _outcome(message, row) for message, row in zip(fresh, rows, strict=True)}
-    return [outcomes.get(message.id) for message in messages]
+    outcomes = {message.id.int: _outcome(message, row) for message, row in zip(fresh, rows, strict=True)}
+    return [outcomes.get(message.id.int) for message in messages]
 
 
 async def append_all(database: Database, messages: Sequence[NewMessage]) -> list[Message] | None:
@@ -104,18 +104,24 @@ def _choose(asked: MessageList) -> tuple[Query, tuple[object, ...]]:
     return _BRANCH[asked.descending], ()
 
 
+def _home(message: NewMessage) -> tuple[int, int]:
+    """The conversation; numbers, for hashing and comparing a UUID runs through Python."""
+    return message.user_id.int, message.conversation_id.int
+
+
 def _request(message: NewMessage) -> object:
     """What two messages share that are one."""
-    return (message.user_id, message.conversation_id, message.request_id) if message.request_id else message.id
+    return (*_home(message), message.request_id) if message.request_id else message.id.int
 
 
 def _columns(messages: Sequence[NewMessage]) -> tuple[list[object], ...]:
-    homes = sorted({(message.user_id, message.conversation_id) for message in messages})
-    places = {home: place for place, home in enumerate(homes, 1)}
+    homes = {_home(message): message for message in messages}
+    order = sorted(homes)
+    places = {home: place for place, home in enumerate(order, 1)}
     return (
-        [places[message.user_id, message.conversation_id] for message in messages],
-        [message.user_id for message in messages],
-        [message.conversation_id for message in messages],
+        [homes[home].user_id for home in order],
+        [homes[home].conversation_id for home in order],
+        [places[_home(message)] for message in messages],
         [message.id for message in messages],
         [message.session_id for message in messages],
         [message.role for message in messages],

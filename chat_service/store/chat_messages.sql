@@ -9,38 +9,38 @@
 
 -- name: append
 -- Many messages, to any number of conversations. Tells of each whether it was placed and where, or why not.
--- $1 the number of its conversation among those of the statement, counted in the order of (user, conversation);
--- $2 user, $3 conversation, $4 id, $5 session, $6 role, $7 parts, $8 bytes of text, $9 request_id or null, of each message
+-- $1 and $2 the users and the conversations, each pair once and in their order; for each message: $3 the number of its
+-- pair, $4 id, $5 session, $6 role, $7 parts, $8 bytes of text, $9 request_id or null
 -- index: conversations_pkey, chat_messages_request_id_key
 WITH item AS MATERIALIZED (
     SELECT
-        i.place, i.user_id, i.conversation_id, i.id, i.session_id, i.role, i.parts, i.text_bytes, i.request_id, i.nth,
+        i.nth, i.place, i.id, i.session_id, i.role, i.parts, i.text_bytes, i.request_id,
         i.request_id IS NOT NULL AND (
             SELECT m.id FROM chat_messages AS m
             WHERE
-                m.user_id = i.user_id AND m.conversation_id = i.conversation_id AND m.request_id = i.request_id
+                m.user_id = ($1::uuid[])[i.place] AND m.conversation_id = ($2::uuid[])[i.place]
+                AND m.request_id = i.request_id
             LIMIT 1
         ) IS NOT NULL AS repeated
     FROM unnest(
-        $1::integer[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::integer[],
-        $9::text[]
-    ) WITH ORDINALITY AS i (
-        place, user_id, conversation_id, id, session_id, role, parts, text_bytes, request_id, nth
-    )
+        $3::integer[], $4::uuid[], $5::uuid[], $6::smallint[], $7::text[], $8::integer[], $9::text[]
+    ) WITH ORDINALITY AS i (place, id, session_id, role, parts, text_bytes, request_id, nth)
 ),
 wanted AS (
-    SELECT place, user_id, conversation_id, count(*) FILTER (WHERE NOT repeated) AS items
+    SELECT
+        place, ($1::uuid[])[place] AS user_id, ($2::uuid[])[place] AS conversation_id,
+        count(*) FILTER (WHERE NOT repeated) AS items
     FROM item
-    GROUP BY place, user_id, conversation_id
+    GROUP BY place
     ORDER BY place
 ),
 locked AS MATERIALIZED (
     SELECT
-        wanted.place, wanted.items, c.user_id, c.id, c.message_count, c.active_branch, c.active_depth, c.revision,
-        c.delete_time
+        wanted.place, wanted.items, wanted.user_id, wanted.conversation_id, c.message_count, c.active_branch,
+        c.active_depth, c.revision, c.delete_time
     FROM wanted
     LEFT JOIN LATERAL (
-        SELECT user_id, id, message_count, active_branch, active_depth, revision, delete_time
+        SELECT message_count, active_branch, active_depth, revision, delete_time
         FROM conversations
         WHERE
             user_id = wanted.user_id AND id = wanted.conversation_id AND wanted.items > 0
@@ -52,7 +52,7 @@ locked AS MATERIALIZED (
 -- is planned as a join, and while the tables are new that means to read all conversations for every batch.
 counted AS (
     INSERT INTO conversations AS c (user_id, id, message_count, active_depth, revision)
-    SELECT user_id, id, items, items, items FROM locked WHERE id IS NOT NULL AND delete_time IS NULL
+    SELECT user_id, conversation_id, items, items, items FROM locked WHERE revision IS NOT NULL AND delete_time IS NULL
     ON CONFLICT (user_id, id) DO UPDATE SET
         message_count = c.message_count + excluded.message_count,
         active_depth = c.active_depth + excluded.active_depth,
@@ -61,14 +61,14 @@ counted AS (
 ),
 placed AS MATERIALIZED (
     SELECT
-        i.user_id, i.conversation_id, i.id, i.session_id, i.role, i.parts, i.text_bytes, i.request_id, i.nth,
+        i.nth, l.user_id, l.conversation_id, i.id, i.session_id, i.role, i.parts, i.text_bytes, i.request_id,
         l.active_branch AS branch,
         l.message_count + count(*) FILTER (WHERE NOT i.repeated) OVER so_far AS position,
         l.active_depth + count(*) FILTER (WHERE NOT i.repeated) OVER so_far AS depth,
         l.revision + count(*) FILTER (WHERE NOT i.repeated) OVER so_far AS revision,
         CASE
             WHEN i.repeated THEN 'REPEATED'
-            WHEN l.id IS NULL THEN 'MISSING'
+            WHEN l.revision IS NULL THEN 'MISSING'
             WHEN l.delete_time IS NOT NULL THEN 'DELETED'
             ELSE 'PLACED'
         END AS outcome
