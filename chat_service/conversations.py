@@ -8,7 +8,7 @@ from chat_service.models import Conversation, ConversationChange, ConversationLi
 from chat_service.store import conversations as store
 from shared.batch import PointReads
 from shared.db import Database
-from shared.errors import EtagMismatch, RequestIdReused
+from shared.errors import Conflict, EtagMismatch, RequestIdReused
 
 
 class Conversations:
@@ -28,7 +28,7 @@ class Conversations:
             return created
         first = await store.find_by_request_id(self._database, new.user_id, new.request_id)
         if first is None:
-            raise ConversationNotFound
+            raise Conflict  # it has just been purged: the next attempt makes a new one
         conversation, digest = first
         if digest != new.request_digest:
             raise RequestIdReused

@@ -126,10 +126,10 @@ def chat_config(database: TestDatabase, redis_url: str, auth_target: str, **over
 
 
 @asynccontextmanager
-async def running_stand_in_auth() -> AsyncIterator[str]:
+async def running_stand_in_auth(port: int = 0) -> AsyncIterator[str]:
     stand_in = grpc.aio.server()
     auth_service_pb2_grpc.add_AuthServiceServicer_to_server(StandInAuth(), stand_in)
-    port = stand_in.add_insecure_port("127.0.0.1:0")
+    port = stand_in.add_insecure_port(f"127.0.0.1:{port}")
     await stand_in.start()
     try:
         yield f"127.0.0.1:{port}"

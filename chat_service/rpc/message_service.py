@@ -39,5 +39,7 @@ class MessageService(message_service_pb2_grpc.MessageServiceServicer):
     async def ListMessages(self, request: pb.ListMessagesRequest, context: Context) -> pb.ListMessagesResponse:
         asked, place = parse.list_messages(calls.principal(), request, self._pages)
         page = await self._messages.list(asked)
-        token = place.next_token(page, asked.cursor)
-        return pb.ListMessagesResponse(messages=map(convert.message, page.items), next_page_token=token)
+        response = pb.ListMessagesResponse(next_page_token=place.next_token(page, asked.cursor))
+        for message in page.items:
+            convert.message(message, response.messages.add)
+        return response

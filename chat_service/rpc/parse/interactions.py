@@ -25,7 +25,7 @@ _MAX_ERROR_CODE: Final = 100
 _MAX_ERROR_MESSAGE: Final = 2_000
 _MAX_FINISH_REASON: Final = 100
 _MAX_PRICE_VERSION: Final = 64
-_MAX_DURATION_SECONDS: Final = 365 * 24 * 3600
+_MAX_DURATION_SECONDS: Final = 315_576_000_000  # the longest google.protobuf.Duration
 _NANOS: Final = 1_000_000_000
 _NUMBERS: Final = ("input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens", "cost_micros")
 _FINAL: Final = {
@@ -145,6 +145,6 @@ def _duration(violations: Violations, response: resources_pb2.Response, name: st
         return None
     value: Duration = getattr(response, name)
     if not (0 <= value.seconds <= _MAX_DURATION_SECONDS and 0 <= value.nanos < _NANOS):
-        violations.add(f"response.{name}", "must be between nothing and a year")
+        violations.add(f"response.{name}", "must be a valid duration, and not negative")
         return None
     return timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)

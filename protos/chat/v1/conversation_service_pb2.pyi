@@ -356,7 +356,9 @@ class ListConversationSessionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
-    """The sign-ins in this conversation. May be left out where `session_id` is given."""
+    """The sign-ins in this conversation. May be left out where `session_id` is given: then its links with all
+    conversations, deleted ones excepted.
+    """
     session_id: _builtins.str
     """The links of this sign-in only. A session that is not the caller's has none."""
     page_size: _builtins.int
