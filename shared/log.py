@@ -25,7 +25,17 @@ def configure(level: str, *, json: bool) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Forward(logging.Handler):
+    """What a library logs goes the same way, so that no line is of another form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record over."""
+        structlog.get_logger().log(
+            record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+        )
 
 
 def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
