@@ -45,7 +45,12 @@ class Queries:
 def load(module_file: str) -> Queries:
     """The queries of the `.sql` file beside a store's module: `load(__file__)`."""
     path = Path(module_file).with_suffix(".sql")
-    return Queries(dict(_parse(path)))
+    queries: dict[str, Query] = {}
+    for name, query in _parse(path):
+        if name in queries:
+            raise ValueError(f"{path.name}: {name} stands twice")
+        queries[name] = query
+    return Queries(queries)
 
 
 def _parse(path: Path) -> Iterator[tuple[str, Query]]:
