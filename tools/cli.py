@@ -5,7 +5,7 @@ import sys
 import typer
 
 from shared.processes import ProcessError
-from tools import call, performance, reset, run, studio, verify
+from tools import bench, call, performance, reset, run, studio, verify
 from tools.interrupts import Interrupted
 from tools.ui import Failure, Refusal, errors
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("call")(call.call)
 app.command("performance-test")(performance.performance)
+app.command("bench")(bench.bench)
 app.command("db-verify")(verify.verify)
 app.command("db-studio")(studio.studio)
 app.command("db-reset")(reset.reset)

@@ -1,10 +1,12 @@
 """Stubs of both services on channels of their own, for the commands that call a running stack."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import grpc
+import uvloop
 
 from protos.auth.v1 import account_service_pb2_grpc, auth_service_pb2, auth_service_pb2_grpc
 from protos.auth.v1.resources_pb2 import Tokens, User
@@ -15,8 +17,11 @@ from protos.chat.v1 import (
     message_service_pb2_grpc,
 )
 from tools.folder import Stack
+from tools.ui import Failure
 
 _OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,3 +71,28 @@ async def log_in(to: Clients, email: str, password: str) -> Person:
     """A new session of an account."""
     answer = await to.auth.LogIn(auth_service_pb2.LogInRequest(email=email, password=password, device_label="tools"))
     return Person(email=email, user=answer.user, tokens=answer.tokens)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run calls to their end; one that fails and should not ends the command with a sentence."""
+    try:
+        return uvloop.run(work)
+    except grpc.aio.AioRpcError as error:
+        raise _failure(error) from None
+    except ExceptionGroup as group:
+        first = next(_leaves(group))
+        if isinstance(first, grpc.aio.AioRpcError):
+            raise _failure(first) from None
+        raise
+
+
+def _failure(error: grpc.aio.AioRpcError) -> Failure:
+    return Failure(f"A call failed that should not: {error.code().name}: {error.details()}")
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Final
 
 import typer
-import uvloop
 
 from shared import clock
 from tools import performance_report, watch
-from tools.clients import clients, log_in
+from tools.clients import clients, log_in, run
 from tools.folder import Stack
 from tools.mix import DESCRIPTION, Mix
 from tools.operations import Operations, Samples, cores
@@ -65,7 +64,7 @@ def performance() -> None:
     with stack() as running:
         amount = seed(running)
         console.print(f"Rows: {amount.users:,} users, {amount.messages:,} messages.")
-        outcome = uvloop.run(_measure(running, amount, load))
+        outcome = run(_measure(running, amount, load))
     performance_report.report(outcome)
     for written in _write(outcome):
         console.print(f"Written: {written}", soft_wrap=True)

@@ -77,8 +77,8 @@ def _proofs(found: Sequence[Findings], *, verbose: bool) -> None:
             made.add_row(f"{one.service} {proof.query.name}", separator.join(names), separator.join(nodes), good)
     show(made)
     console.print(
-        f"[dim]{Planning.NO_SEQ_SCAN}: the table has so few rows that reading all is quicker; the index is used with "
-        "enable_seqscan=off.[/dim]"
+        f"[dim]{Planning.NO_SEQ_SCAN}: the table has so few rows that reading all would be quicker; the services "
+        "plan with enable_seqscan=off, and so use the index.[/dim]"
     )
 
 

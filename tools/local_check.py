@@ -1,0 +1,62 @@
+"""What it costs to check an access token with auth's public keys in the process that serves the call."""
+
+import base64
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from protos.auth.v1 import auth_service_pb2
+from shared.access_tokens import TokenChecker
+
+_ISSUER: Final = "parley"
+_AUDIENCE: Final = "auth"
+_MICRO: Final = 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One way to check, in microseconds, and its budget."""
+
+    name: str
+    micros: float
+    budget: float | None
+
+    @property
+    def good(self) -> bool:
+        """Whether it keeps its budget."""
+        return self.budget is None or self.micros <= self.budget
+
+
+def measure(
+    access_token: str, jwks: auth_service_pb2.GetJwksResponse, *, warm_runs: int = 50_000, cold_runs: int = 2_000
+) -> Sequence[Check]:
+    """A token that is remembered, and one that is seen for the first time."""
+    keys = {key.kid: Ed25519PublicKey.from_public_bytes(_bytes(key.x)) for key in jwks.keys}
+    checker = TokenChecker(jwks.keys[0].alg, _ISSUER, _AUDIENCE)
+
+    def warm() -> None:
+        checker.check(access_token, keys)
+
+    def cold() -> None:
+        checker.forget()
+        checker.check(access_token, keys)
+
+    return [
+        Check(name="remembered", micros=_micros(warm, warm_runs), budget=5.0),
+        Check(name="seen for the first time", micros=_micros(cold, cold_runs), budget=None),
+    ]
+
+
+def _micros(check: Callable[[], None], count: int) -> float:
+    check()
+    begin = time.process_time()
+    for _ in range(count):
+        check()
+    return _MICRO * (time.process_time() - begin) / count
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
