@@ -1,0 +1,185 @@
+"""What docs/operations.md and docs/database.md say in numbers and names is what the code does."""
+
+import re
+
+import asyncpg
+import pytest
+
+from auth_service import emails, limits, passwords, refresh_tokens, sessions
+from auth_service.config import AuthConfig
+from auth_service.rpc import parse as auth_parse
+from chat_service.config import ChatConfig
+from chat_service.rpc import metadata
+from chat_service.rpc.parse import components, conversations, interactions, messages
+from chat_service.store import pages
+from shared import access_tokens, batch, cache, cleanup, redis_link, validation
+from shared.config import Environment
+from shared.db import PoolSettings
+from shared.grpc import server, verifier
+from tests.servers import ROOT, Servers, fresh_database, make_master_key
+from tools import plans
+from tools.indexes import PROMISED
+from tools.plans import SERVICES
+
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+DATABASE = (ROOT / "docs" / "database.md").read_text()
+ROWS = {row[1]: row[0] for row in re.finditer(r"^\| ([^|]+?) \| .*$", OPERATIONS, re.MULTILINE)}
+
+
+def config(environment: Environment) -> AuthConfig:
+    url = "postgresql://parley_auth:not-guessable@127.0.0.1/parley_auth"
+    return AuthConfig.model_validate(
+        {
+            "APP_ENV": environment,
+            "REDIS_URL": "redis://parley:not-guessable@127.0.0.1",
+            "database_url": url,
+            "master_key": make_master_key(),
+        }
+    )
+
+
+PRODUCTION, DEVELOPMENT = config(Environment.PRODUCTION), config(Environment.DEVELOPMENT)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def both(name: str) -> str:
+    return " / ".join(f"{number(getattr(it.pool, name))} s" for it in (PRODUCTION, DEVELOPMENT))
+
+
+def default(kind: type[AuthConfig | ChatConfig], name: str) -> str:
+    return number(kind.model_fields[name].default)
+
+
+STATED = [
+    ("message received", f"{server.MAX_MESSAGE_BYTES // 2**20} MiB"),
+    ("message sent", f"{4 * server.MAX_MESSAGE_BYTES // 2**20} MiB; pages end at {number(pages.MAX_PAGE_BYTES)} bytes"),
+    ("metadata of a call", f"{dict(server._OPTIONS)['grpc.max_metadata_size'] // 1024} KiB"),
+    ("calls at once on one connection", str(dict(server._OPTIONS)["grpc.max_concurrent_streams"])),
+    ("calls at once in a process", number(server._MAX_CONCURRENT_CALLS)),
+    ("age of a connection", f"{dict(server._OPTIONS)['grpc.max_connection_age_ms'] // 60_000} min"),
+    ("calls in flight at the end", f"{default(AuthConfig, 'shutdown_grace_seconds')} s"),
+    ("`email`", f"{emails.MAX_LENGTH} characters"),
+    ("`password`, new", f"{passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} code points"),
+    ("`password`, at log-in", f"{passwords.MAX_LENGTH} code points"),
+    ("`display_name`, `device_label`", f"{auth_parse._MAX_DISPLAY_NAME} characters"),
+    ("`display_name`, `device_label`", f"{auth_parse._MAX_LABEL} characters"),
+    ("`refresh_token`", f"{refresh_tokens.MAX_LENGTH} characters"),
+    ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_TOKENS}"),
+    ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_IDS}"),
+    ("length of an access token", f"{number(access_tokens.MAX_LENGTH)} characters"),
+    ("sign-ups of an address", f"{PRODUCTION.volumes.sign_ups_per_hour} an hour"),
+    ("sign-ups of an address", f"/ {number(DEVELOPMENT.volumes.sign_ups_per_hour)}"),
+    ("log-ins of an address, right or wrong", f"{PRODUCTION.volumes.log_ins_per_minute} a minute"),
+    ("log-ins of an address, right or wrong", f"/ {number(DEVELOPMENT.volumes.log_ins_per_minute)}"),
+    (
+        "wrong passwords for an account from an address",
+        f"{limits._PAIR_FAILURES.amount} in {limits._PAIR_FAILURES.seconds // 60} min",
+    ),
+    (
+        "wrong passwords for an account from anywhere",
+        f"{limits._ACCOUNT_FAILURES.amount} in {limits._ACCOUNT_FAILURES.seconds // 3600} h",
+    ),
+    ("waiting or being hashed", str(passwords._MAX_QUEUE)),
+    ("waiting or being hashed", f"{number(passwords._PATIENCE_SECONDS)} s without one"),
+    ("refresh token, former generation", f"{number(sessions.REFRESH_GRACE.total_seconds())} s"),
+    ("session without refresh", f"{default(AuthConfig, 'refresh_idle_days')} days"),
+    ("session", f"{default(AuthConfig, 'session_days')} days"),
+    ("`title`", f"{conversations._MAX_TITLE} characters"),
+    ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
+    ("parts of a message", f"1 to {messages._MAX_PARTS}"),
+    ("text of a part", f"1 to {number(messages._MAX_PART)} characters"),
+    ("text of a message", f"{number(messages._MAX_TEXT_BYTES)} bytes"),
+    ("messages in BatchSendMessages", f"1 to {messages._MAX_MESSAGES}"),
+    ("component: `name`, `type`", f"{components._MAX_NAME}, {components._MAX_TYPE} characters"),
+    ("component: `content`", f"{number(components._MAX_CONTENT_BYTES)} bytes"),
+    ("interaction: `model`, `finish_reason`, `price_version`", f"{interactions._MAX_MODEL}, "),
+    ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
+    ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
+    ("deleted conversation", f"{default(ChatConfig, 'deleted_conversation_days')} days"),
+    ("question to auth about a token", f"{number(verifier._ASK_SECONDS)} s"),
+    ("connections", f"{PRODUCTION.pool.max_size} / {DEVELOPMENT.pool.max_size}, and 2"),
+    ("wait for a connection", both("acquire_timeout")),
+    ("statement", both("statement_timeout")),
+    ("wait for a lock", both("lock_timeout")),
+    ("transaction that does nothing", both("statement_timeout")),
+    ("unused connection", both("idle_timeout")),
+    ("unused connection", f"{PRODUCTION.pool.min_size} / {DEVELOPMENT.pool.min_size}"),
+    ("items waiting for one kind of batch", number(batch._MAX_WAITING)),
+    ("wait for a batch", f"{number(batch._PATIENCE_SECONDS)} s without one"),
+    ("exchange", f"{redis_link.EXCHANGE_SECONDS * 1000:.0f} ms"),
+    ("entry of the cache", f"{cache._TTL_MILLISECONDS // 60_000} min"),
+    ("clean-up", f"{cleanup.BATCH_ROWS} rows a transaction, {cleanup._MAX_BATCHES} of them"),
+]
+
+
+@pytest.mark.parametrize(("limit", "value"), STATED)
+def test_a_limit_stands_in_the_table_as_it_is_in_the_code(limit: str, value: str) -> None:
+    assert value in ROWS[limit]
+
+
+def test_nearly_every_row_of_the_table_is_compared() -> None:
+    table = OPERATIONS.partition("## Limits")[2].partition("\n## ")[0]
+    rows = {row for row in re.findall(r"^\| ([^|*]+?) \| [^|]+ \|", table, re.MULTILINE) if row not in ("limit", "---")}
+    uncompared = {
+        "`user-agent` of a session",
+        "`x-request-id`",
+        "Postgres out of reach",
+        "deadline of a call",
+        "deletion that cannot be made",
+        "ended sessions are kept",
+        "hashed at once",
+        "interaction: durations",
+        "page",
+        "pings of a client",
+        "sessions of a user",
+        "silent connection",
+        "access token",
+        "wait",
+    }
+    assert rows - {limit for limit, _ in STATED} == uncompared
+
+
+def test_every_pool_limit_is_explained_for_both_environments() -> None:
+    table = DATABASE.partition("## Pools")[2].partition("\n## ")[0]
+    cells = dict(re.findall(r"^\| ([^|]+) \| ([^|]+ \| [^|]+) \|", table, re.MULTILINE))
+    p, d = PRODUCTION.pool, DEVELOPMENT.pool
+    assert isinstance(p, PoolSettings)
+    assert cells["connections at most"] == f"{p.max_size} | {d.max_size}"
+    assert cells["connections at least"] == f"{p.min_size} | {d.min_size}"
+    assert cells["wait for a connection"] == f"{p.acquire_timeout:.0f} s | {d.acquire_timeout:.0f} s"
+    assert cells["statement"] == f"{p.statement_timeout:.0f} s | {d.statement_timeout:.0f} s"
+    assert cells["wait for a lock"] == f"{p.lock_timeout:.0f} s | {d.lock_timeout:.0f} s"
+    assert cells["unused connection"] == f"closed after {p.idle_timeout:.0f} s | {d.idle_timeout:.0f} s"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_the_nineteen_are_listed_with_their_columns(servers: Servers, service: str) -> None:
+    listed = {
+        name: columns.replace("`", "").removeprefix("unique ").partition(", not ")[0]
+        for name, columns in re.findall(r"^\| `(idx_\w+)` \| ([^|]+) \|", DATABASE, re.MULTILINE)
+    }
+    assert listed.keys() == {index.name for index in PROMISED}
+    async with fresh_database(servers, service) as database:
+        connection: asyncpg.Connection = await asyncpg.connect(database.owner_url)
+        rows = await connection.fetch("SELECT indexname, indexdef FROM pg_indexes WHERE indexname LIKE 'idx%'")
+        await connection.close()
+    found = {row["indexname"]: columns_of(row["indexdef"]) for row in rows}
+    assert len(found) >= 6
+    assert {name: listed[name] for name in found} == found
+
+
+def columns_of(definition: str) -> str:
+    """What stands in the parentheses of CREATE INDEX, in the spelling of the migrations."""
+    (columns,) = re.findall(r" USING btree \((.+?)\)(?: WHERE .+)?$", definition)
+    return columns.replace('"', "").replace("LEAST", "least")
+
+
+def test_queries_that_the_documents_name_exist() -> None:
+    known = {query.name for service in SERVICES for query in plans.queries(service)}
+    tables = {name.partition(".")[0] for name in known}
+    named = {f"{table}.{query}" for table, query in re.findall(r"`(\w+)\.(\w+)`", DATABASE) if table in tables}
+    assert len(named) > 15
+    assert named - known == set()
