@@ -3,7 +3,12 @@
 import asyncio
 import random
 from collections import Counter
+from uuid import UUID
 
+from chat_service.models import Message, NewMessage, Role
+from chat_service.store.chat_messages import append
+from shared.background import Background
+from shared.db import Database
 from tests.chattest import Person, chat_config, gather, message, running_chat
 from tests.servers import fetch
 
@@ -91,6 +96,24 @@ async def test_two_replicas_appending_to_the_same_conversations_never_wait_for_e
         assert [row["position"] for row in stored] == list(range(1, 51))
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     assert [row["deadlocks"] for row in await fetch(chat.database.owner_url, deadlocks)] == [0]
+
+
+async def test_batches_that_meet_in_opposite_orders_never_wait_for_each_other(ada, chat):
+    conversations = [UUID((await ada.converse()).id) for _ in range(40)]
+
+    def batch(order):
+        who = {"user_id": UUID(ada.user_id), "session_id": UUID(ada.session_id)}
+        said = {"role": Role.USER, "parts": ("Hello",), "text_bytes": 5, "request_id": None}
+        return [NewMessage(conversation_id=conversation, **who, **said) for conversation in order]
+
+    async with (
+        Background() as background,
+        Database.connect("appender", chat.database.url, chat.config.pool, background) as database,
+    ):
+        for _ in range(10):
+            orders = [random.sample(conversations, 40) for _ in range(6)]
+            for outcomes in await asyncio.gather(*(append(database, batch(order)) for order in orders)):
+                assert {type(outcome) for outcome in outcomes} == {Message}
 
 
 async def test_racing_batches_stay_together_and_a_repeated_batch_gets_the_first_answer(ada, chat):
