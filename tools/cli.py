@@ -5,7 +5,7 @@ import sys
 import typer
 
 from shared.processes import ProcessError
-from tools import bench, call, performance, reset, run, studio, verify
+from tools import bench, call, demo, performance, reset, run, studio, verify
 from tools.interrupts import Interrupted
 from tools.ui import Failure, Refusal, errors
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("call")(call.call)
+app.command("demo")(demo.demo)
 app.command("performance-test")(performance.performance)
 app.command("bench")(bench.bench)
 app.command("db-verify")(verify.verify)
