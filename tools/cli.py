@@ -1,29 +1,55 @@
 """The commands by name; each is a typed function in a module of its own, registered here with one line."""
 
+import importlib
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from shared.processes import ProcessError
-from tools import bench, call, demo, performance, reset, run, studio, verify
 from tools.interrupts import Interrupted
 from tools.ui import Failure, Refusal, errors
 
+_COMMANDS = {
+    "run": "tools.run.run",
+    "call": "tools.call.call",
+    "demo": "tools.demo.demo",
+    "performance-test": "tools.performance.performance",
+    "bench": "tools.bench.bench",
+    "db-verify": "tools.verify.verify",
+    "db-studio": "tools.studio.studio",
+    "db-reset": "tools.reset.reset",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports a command when it is asked for: those that measure need much that `run` does not have to wait for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 (likewise)
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, function = _COMMANDS[cmd_name].rpartition(".")
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(cmd_name)(getattr(importlib.import_module(module), function))
+        return typer.main.get_command(alone)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="python -m tools",
-    help="Run Parley on this machine, look at it and measure it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would print local variables, secrets among them
 )
-app.command("run")(run.run)
-app.command("call")(call.call)
-app.command("demo")(demo.demo)
-app.command("performance-test")(performance.performance)
-app.command("bench")(bench.bench)
-app.command("db-verify")(verify.verify)
-app.command("db-studio")(studio.studio)
-app.command("db-reset")(reset.reset)
+
+
+@app.callback()
+def parley() -> None:
+    """Run Parley on this machine, look at it and measure it."""
 
 
 def main() -> None:
