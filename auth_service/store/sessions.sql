@@ -59,7 +59,7 @@ LIMIT $4;
 -- name: revoke
 -- The session, its refresh token, the cache's debt and the event, in one statement.
 -- $1 the session, $2 its user, $3 the reason, $4 the digest of its refresh token, $5 the cache key, $6 event, $7 address
--- index: sessions_pkey or idx_sessions_user_active, idx_user_tokens_token
+-- index: sessions_pkey or idx_sessions_user_id or idx_sessions_user_active, idx_user_tokens_token
 WITH revoked AS (
     UPDATE sessions
     SET revoke_time = now(), revoke_reason = $3
