@@ -10,6 +10,7 @@ import threading
 import unicodedata
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
@@ -28,6 +29,8 @@ _MAX_QUEUE: Final = 256
 _PATIENCE_SECONDS: Final = 10.0
 _COMMON: Final = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
 _OURS: Final = ("parley", "parley123", "parleyauth", "parleychat", "parleypassword")
+
+_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 T = TypeVar("T")
 
@@ -65,14 +68,13 @@ class Passwords:
         self._threads = threads or os.cpu_count() or 1
         self._executor = ThreadPoolExecutor(self._threads, "argon2", initializer=_step_back)
         self._free = asyncio.Semaphore(self._threads)
-        self._hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-        self._decoy = self._hasher.hash(os.urandom(16))
+        self._decoy = _decoy()
         self._queued = 0
         self._seconds = 0.02
 
     async def hash(self, password: str) -> str:
         """The PHC string of a password."""
-        return await self._run(lambda: self._hasher.hash(normalise(password)))
+        return await self._run(lambda: _HASHER.hash(normalise(password)))
 
     async def verify(self, phc: str | None, password: str, before: Callable[[], Awaitable[None]]) -> bool:
         """Whether the password is the right one; where there is no hash, the same work is done in vain.
@@ -83,7 +85,7 @@ class Passwords:
 
     def outdated(self, phc: str) -> bool:
         """Whether a hash was made with other parameters than today's."""
-        return self._hasher.check_needs_rehash(phc)
+        return _HASHER.check_needs_rehash(phc)
 
     def close(self) -> None:
         """End the threads; what is queued is dropped."""
@@ -91,7 +93,7 @@ class Passwords:
 
     def _check(self, phc: str, password: str) -> bool:
         try:
-            return self._hasher.verify(phc, normalise(password))
+            return _HASHER.verify(phc, normalise(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -141,6 +143,12 @@ class Passwords:
         metrics.hash_seconds.observe(seconds)
         self._seconds += (seconds - self._seconds) / 16
         return result
+
+
+@cache
+def _decoy() -> str:
+    """The hash of a password that nobody has."""
+    return _HASHER.hash(os.urandom(16))
 
 
 def _step_back() -> None:
