@@ -34,14 +34,14 @@ async def test_users_come_in_the_order_asked_and_nobodys_ids_are_named(auth: Aut
     assert list(answer.missing_ids) == [nobody, another]
 
 
-@pytest.mark.parametrize("roles", ["{}", "{admin}", "{user}", "{services}", "{SERVICE}"])
-async def test_without_the_role_of_a_service_nobody_may_ask(auth: Auth, roles: str) -> None:
+async def test_without_the_role_of_a_service_nobody_may_ask(auth: Auth) -> None:
     """R40, and the role is what the account has now, not what a token says."""
-    made = await auth.sign_up()
-    await fetch(auth.database.url, f"UPDATE users SET roles = '{roles}'")
-    failed = await failure(get(auth, made.tokens, [made.user.id]))
-    assert (failed.code, failed.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
-    assert failed.facts == {"required_role": "service"}
+    for number, roles in enumerate(["{}", "{admin}", "{user}", "{services}", "{SERVICE}"]):
+        made = await auth.sign_up(f"a{number}@example.com")
+        await fetch(auth.database.url, f"UPDATE users SET roles = '{roles}' WHERE email = 'a{number}@example.com'")
+        failed = await failure(get(auth, made.tokens, [made.user.id]))
+        assert (failed.code, failed.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED")
+        assert failed.facts == {"required_role": "service"}
 
 
 async def test_a_refused_caller_learns_nothing_of_the_request(auth: Auth) -> None:
@@ -50,15 +50,11 @@ async def test_a_refused_caller_learns_nothing_of_the_request(auth: Auth) -> Non
     assert {failed.reason for failed in failures} == {"PERMISSION_DENIED"}
 
 
-@pytest.mark.parametrize("count", [0, 101])
-async def test_a_batch_has_one_to_a_hundred_ids(auth: Auth, service: Tokens, count: int) -> None:
-    failed = await failure(get(auth, service, [str(uuid4()) for _ in range(count)]))
-    assert failed.violations == {"ids": "must have 1 to 100 items"}
-
-
-async def test_a_hundred_ids_are_answered(auth: Auth, service: Tokens) -> None:
-    ids = [str(uuid4()) for _ in range(100)]
-    assert list((await get(auth, service, ids)).missing_ids) == ids
+async def test_a_batch_has_one_to_a_hundred_ids(auth: Auth, service: Tokens) -> None:
+    ids = [str(uuid4()) for _ in range(101)]
+    assert list((await get(auth, service, ids[:100])).missing_ids) == ids[:100]
+    for wrong in ([], ids):
+        assert (await failure(get(auth, service, wrong))).violations == {"ids": "must have 1 to 100 items"}
 
 
 async def test_each_id_that_is_none_is_named_by_its_place(auth: Auth, service: Tokens) -> None:

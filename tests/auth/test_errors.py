@@ -26,12 +26,12 @@ async def test_a_failed_call_returns_the_request_id_that_the_caller_gave(auth: A
     assert (await failure(call)).request_id == "order-66"
 
 
-@pytest.mark.parametrize("asked", ["", "two words", "x" * 129])
-async def test_a_failed_call_gets_an_id_of_ours_where_the_callers_is_not_a_sane_one(auth: Auth, asked: str) -> None:
-    call = auth.auth.LogOut(auth_service_pb2.LogOutRequest(), metadata=(("x-request-id", asked),))
-    request_id = (await failure(call)).request_id
-    assert request_id
-    assert request_id != asked
+async def test_a_failed_call_gets_an_id_of_ours_where_the_callers_is_not_a_sane_one(auth: Auth) -> None:
+    for asked in ("", "two words", "x" * 129):
+        call = auth.auth.LogOut(auth_service_pb2.LogOutRequest(), metadata=(("x-request-id", asked),))
+        request_id = (await failure(call)).request_id
+        assert request_id
+        assert request_id != asked
 
 
 async def test_an_unexpected_error_shows_its_request_id_alone(auth: Auth, events: list[EventDict]) -> None:

@@ -160,11 +160,11 @@ async def test_a_hash_with_former_parameters_is_renewed_by_the_log_in_that_prove
     assert await stored(auth) == renewed
 
 
-@pytest.mark.parametrize("phc", ["", "rubbish", "$argon2id$v=19$m=19456,t=2,p=1$", "$2b$12$" + "x" * 53])
-async def test_a_hash_that_cannot_be_read_fits_no_password(auth: Auth, phc: str) -> None:
+async def test_a_hash_that_cannot_be_read_fits_no_password(auth: Auth) -> None:
     await auth.sign_up()
-    await fetch(auth.database.url, "UPDATE users SET password_hash = $1", phc)
-    assert (await failure(auth.log_in())).reason == "INVALID_CREDENTIALS"
+    for phc in ("", "rubbish", "$argon2id$v=19$m=19456,t=2,p=1$", "$2b$12$" + "x" * 53):
+        await fetch(auth.database.url, "UPDATE users SET password_hash = $1", phc)
+        assert (await failure(auth.log_in())).reason == "INVALID_CREDENTIALS"
 
 
 async def stored(auth: Auth) -> str:

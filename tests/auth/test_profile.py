@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import grpc
-import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from protos.auth.v1.account_service_pb2 import GetProfileRequest, UpdateProfileRequest
@@ -28,15 +27,17 @@ async def test_a_profile_is_the_account_of_the_caller(auth: Auth) -> None:
     assert await profile(auth, eve.tokens) == eve.user
 
 
-@pytest.mark.parametrize("paths", [[], ["display_name"], ["*"]])
-async def test_a_new_name_is_written_with_or_without_a_mask(auth: Auth, paths: list[str]) -> None:
+async def test_a_new_name_is_written_with_or_without_a_mask(auth: Auth) -> None:
     made = await auth.sign_up(display_name="Ada")
-    changed = await update(auth, made.tokens, paths, display_name="Ada Lovelace")
-    assert changed.display_name == "Ada Lovelace"
-    assert changed.etag != made.user.etag
-    assert changed.update_time.ToDatetime() > made.user.update_time.ToDatetime()
-    assert changed.create_time == made.user.create_time
-    assert await profile(auth, made.tokens) == changed
+    before = made.user
+    for number, paths in enumerate([[], ["display_name"], ["*"]]):
+        changed = await update(auth, made.tokens, paths, display_name=f"Ada {number}")
+        assert changed.display_name == f"Ada {number}"
+        assert changed.etag != before.etag
+        assert changed.update_time.ToDatetime() > before.update_time.ToDatetime()
+        assert changed.create_time == before.create_time
+        assert await profile(auth, made.tokens) == changed
+        before = changed
 
 
 async def test_an_empty_name_is_written_only_where_the_mask_names_it(auth: Auth) -> None:
@@ -47,35 +48,25 @@ async def test_an_empty_name_is_written_only_where_the_mask_names_it(auth: Auth)
     assert (await update(auth, made.tokens, ["*"])).display_name == ""
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["email", "roles", "state", "id", "create_time", "etag", "password_hash", "DISPLAY_NAME", "", "display_name.x"],
-)
-async def test_a_path_that_cannot_be_written_is_refused_and_nothing_is(auth: Auth, path: str) -> None:
+async def test_a_path_that_cannot_be_written_is_refused_and_nothing_is(auth: Auth) -> None:
     """R39."""
     made = await auth.sign_up(display_name="Ada")
-    failed = await failure(update(auth, made.tokens, ["display_name", path], display_name="Eve"))
-    assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
-    assert failed.violations == {"update_mask": f"{path!r} cannot be written; these can: display_name"}
+    output_only = ("email", "roles", "state", "id", "create_time", "etag")
+    for path in (*output_only, "password_hash", "DISPLAY_NAME", "", "display_name.x"):
+        failed = await failure(update(auth, made.tokens, ["display_name", path], display_name="Eve"))
+        assert (failed.code, failed.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELDS")
+        assert failed.violations == {"update_mask": f"{path!r} cannot be written; these can: display_name"}
     assert await profile(auth, made.tokens) == made.user
 
 
-@pytest.mark.parametrize("paths", [[], ["*"], ["display_name"]])
-async def test_what_is_output_only_stays_whatever_a_caller_sets(auth: Auth, paths: list[str]) -> None:
+async def test_what_is_output_only_stays_whatever_a_caller_sets(auth: Auth) -> None:
     """R39: id, email, roles and state."""
     eve, ada = await auth.sign_up("eve@example.com"), await auth.sign_up()
-    changed = await update(
-        auth,
-        ada.tokens,
-        paths,
-        id=eve.user.id,
-        email="root@example.com",
-        roles=["admin", "service"],
-        state=USER_STATE_SUSPENDED,
-        display_name="Ada",
-    )
-    assert (changed.id, changed.email, list(changed.roles)) == (ada.user.id, "ada@example.com", [])
-    assert changed.state == ada.user.state
+    wanted = {"id": eve.user.id, "email": "root@example.com", "roles": ["admin"], "state": USER_STATE_SUSPENDED}
+    for paths in ([], ["*"], ["display_name"]):
+        changed = await update(auth, ada.tokens, paths, display_name="Ada", **wanted)
+        assert (changed.id, changed.email, list(changed.roles)) == (ada.user.id, "ada@example.com", [])
+        assert changed.state == ada.user.state
     assert await profile(auth, eve.tokens) == eve.user
 
 
@@ -94,11 +85,11 @@ async def test_an_etag_is_checked_where_nothing_is_to_be_written_too(auth: Auth)
     assert (await failure(update(auth, made.tokens, etag=made.user.etag))).reason == "ETAG_MISMATCH"
 
 
-@pytest.mark.parametrize("etag", ["1", "r", "r-1", "rr1", "r1 ", "r٣", "r9999999999", "W/r1", "\0"])
-async def test_an_etag_that_is_none_of_ours_is_refused_by_its_name(auth: Auth, etag: str) -> None:
+async def test_an_etag_that_is_none_of_ours_is_refused_by_its_name(auth: Auth) -> None:
     made = await auth.sign_up()
-    failed = await failure(update(auth, made.tokens, display_name="Ada", etag=etag))
-    assert list(failed.violations) == ["user.etag"]
+    for etag in ("1", "r", "r-1", "rr1", "r1 ", "r\u0663", "r9999999999", "W/r1", "\0"):
+        failed = await failure(update(auth, made.tokens, display_name="Ada", etag=etag))
+        assert (etag, list(failed.violations)) == (etag, ["user.etag"])
     assert await profile(auth, made.tokens) == made.user
 
 

@@ -4,7 +4,6 @@ import asyncio
 from uuid import UUID
 
 import grpc
-import pytest
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth_service import passwords
@@ -70,11 +69,11 @@ async def test_a_sign_up_leaves_an_event(auth: Auth) -> None:
     assert tuple(event) == ("SIGN_UP", made.user.id, made.session.id, "127.0.0.1")
 
 
-@pytest.mark.parametrize("spelling", ["ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com"])
-async def test_a_taken_email_is_refused_in_any_spelling(auth: Auth, spelling: str) -> None:
+async def test_a_taken_email_is_refused_in_any_spelling(auth: Auth) -> None:
     await sign_up(auth, email="Ada@example.com")
-    failed = await refused(auth, email=spelling, display_name="Another")
-    assert (failed.code, failed.reason) == (grpc.StatusCode.ALREADY_EXISTS, "EMAIL_TAKEN")
+    for spelling in ("ada@example.com", "ADA@example.com", "Ada@EXAMPLE.com"):
+        failed = await refused(auth, email=spelling, display_name="Another")
+        assert (failed.code, failed.reason) == (grpc.StatusCode.ALREADY_EXISTS, "EMAIL_TAKEN")
     assert [row["display_name"] for row in await fetch(auth.database.url, "SELECT display_name FROM users")] == [""]
 
 
@@ -94,39 +93,39 @@ async def test_of_sign_ups_racing_for_one_email_one_succeeds(auth: Auth) -> None
     assert [row["display_name"] for row in rows] == [winners[0].user.display_name]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("email", ""),
-        ("email", "ada"),
-        ("email", "ada@"),
-        ("email", "ada@nowhere"),
-        ("email", "ada@@example.com"),
-        ("email", "ada@exa mple.com"),
-        ("email", "ada\0@example.com"),
-        ("email", "ada@example.com\r\nbcc: eve@example.com"),
-        ("email", "Ada <ada@example.com>"),
-        ("email", "a@" + "b" * 60 + ".c" * 96 + ".com"),
-        ("password", ""),
-        ("password", "7 chars"),
-        ("password", "x" * 129),
-        ("password", "x" * 100_000),
-        ("display_name", "x" * 101),
-        ("display_name", "Ada\0"),
-        ("display_name", "Ada\nLovelace"),
-        ("display_name", "Ada\x7f"),
-        ("display_name", "Ada\x85Lovelace"),
-        ("device_label", "x" * 101),
-        ("device_label", "phone\0"),
-        ("request_id", "x" * 65),
-        ("request_id", "id\0"),
-    ],
-)
-async def test_a_field_over_its_limit_is_refused_by_its_name(auth: Auth, field: str, value: str) -> None:
+OVER_THE_LIMIT = [
+    ("email", ""),
+    ("email", "ada"),
+    ("email", "ada@"),
+    ("email", "ada@nowhere"),
+    ("email", "ada@@example.com"),
+    ("email", "ada@exa mple.com"),
+    ("email", "ada\0@example.com"),
+    ("email", "ada@example.com\r\nbcc: eve@example.com"),
+    ("email", "Ada <ada@example.com>"),
+    ("email", "a@" + "b" * 60 + ".c" * 96 + ".com"),
+    ("password", ""),
+    ("password", "7 chars"),
+    ("password", "x" * 129),
+    ("password", "x" * 100_000),
+    ("display_name", "x" * 101),
+    ("display_name", "Ada\0"),
+    ("display_name", "Ada\nLovelace"),
+    ("display_name", "Ada\x7f"),
+    ("display_name", "Ada\x85Lovelace"),
+    ("device_label", "x" * 101),
+    ("device_label", "phone\0"),
+    ("request_id", "x" * 65),
+    ("request_id", "id\0"),
+]
+
+
+async def test_a_field_over_its_limit_is_refused_by_its_name(auth: Auth) -> None:
     """R45, R06."""
-    failed = await refused(auth, **{field: value})
-    assert (failed.code, failed.reason) == (INVALID, "INVALID_FIELDS")
-    assert list(failed.violations) == [field]
+    for field, value in OVER_THE_LIMIT:
+        failed = await refused(auth, **{field: value})
+        assert (failed.code, failed.reason) == (INVALID, "INVALID_FIELDS")
+        assert (value, list(failed.violations)) == (value, [field])
     assert await fetch(auth.database.url, "SELECT id FROM users") == []
 
 
@@ -155,23 +154,16 @@ async def test_fields_at_their_limits_are_kept_as_they_are(auth: Auth) -> None:
     assert made.session.device_label == "\u202e" * 100
 
 
-@pytest.mark.parametrize(
-    "password",
-    [
-        "8 chars!",
-        "90817263545",
-        " " * 12,
-        "👾" * 8,
-        "x" * 64,
-        "ça, c'est à moi",
-        "'; drop table users; --",
-        "tab\tand\0nul",
-    ],
-)
-async def test_a_password_of_any_composition_is_accepted_and_works(auth: Auth, password: str) -> None:
+async def test_a_password_of_any_composition_is_accepted_and_works(auth: Auth) -> None:
     """R01, R03, R06."""
-    made = await sign_up(auth, password=password)
-    assert (await auth.log_in(password=password)).user.id == made.user.id
+    compositions = (
+        *("8 chars!", "90817263545", " " * 12, "👾" * 8, "x" * 64, "ça, c'est à moi"),
+        *("'; drop table users; --", "tab\tand\0nul"),
+    )
+    for number, password in enumerate(compositions):
+        email = f"ada{number}@example.com"
+        made = await sign_up(auth, email=email, password=password)
+        assert (await auth.log_in(email, password)).user.id == made.user.id
 
 
 async def test_a_common_password_is_refused_with_the_reason(auth: Auth) -> None:
@@ -189,13 +181,11 @@ def test_every_long_enough_entry_of_the_shipped_list_is_refused_in_either_case()
     assert accepted == []
 
 
-@pytest.mark.parametrize(
-    "password", ["parley123", "ParleyAuth", "parleychat", "long.local.part", "Long.Local.Part@example.com"]
-)
-async def test_the_products_name_and_the_users_own_address_are_no_passwords(auth: Auth, password: str) -> None:
+async def test_the_products_name_and_the_users_own_address_are_no_passwords(auth: Auth) -> None:
     """R08."""
-    failed = await refused(auth, email="long.local.part@example.com", password=password)
-    assert list(failed.violations) == ["password"]
+    email = "long.local.part@example.com"
+    for password in ("parley123", "ParleyAuth", "parleychat", "long.local.part", "Long.Local.Part@example.com"):
+        assert list((await refused(auth, email=email, password=password)).violations) == ["password"]
 
 
 async def test_lengths_are_counted_after_normalisation(auth: Auth) -> None:
@@ -247,10 +237,10 @@ async def test_repeats_are_no_way_to_guess_a_password(auth: Auth) -> None:
     assert (await failure(auth.log_in())).reason == "RATE_LIMITED"
 
 
-@pytest.mark.parametrize("request_id", ["", "sign-up-2"])
-async def test_a_repeat_without_its_request_id_finds_the_email_taken(auth: Auth, request_id: str) -> None:
+async def test_a_repeat_without_its_request_id_finds_the_email_taken(auth: Auth) -> None:
     await sign_up(auth, request_id="sign-up-1")
-    assert (await refused(auth, request_id=request_id)).reason == "EMAIL_TAKEN"
+    for request_id in ("", "sign-up-2"):
+        assert (await refused(auth, request_id=request_id)).reason == "EMAIL_TAKEN"
 
 
 async def test_a_repeat_after_the_session_has_ended_finds_the_email_taken(auth: Auth) -> None:
