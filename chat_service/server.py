@@ -38,6 +38,8 @@ from shared.paging import PageTokens
 # Auth may restart: try again at once, then once a second; and notice within seconds that a connection is dead.
 _CHANNEL_OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
+    # A name of several addresses (dns:///auth:50051) is several replicas: use them all.
+    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),

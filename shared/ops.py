@@ -26,6 +26,7 @@ class Readiness:
 
     dependencies: dict[str, bool] = field(default_factory=dict)
     serving: bool = False
+    draining: bool = False
 
 
 def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]":
@@ -41,8 +42,9 @@ def application(readiness: Readiness) -> "Callable[[WSGIEnvironment, StartRespon
             return _answer(start_response, "200 OK", {"status": "alive"})
         if path == "/readyz":
             states = {name: "up" if up else "down" for name, up in readiness.dependencies.items()}
-            status = "200 OK" if readiness.serving else "503 Service Unavailable"
-            return _answer(start_response, status, {"serving": readiness.serving, "dependencies": states})
+            serving = readiness.serving and not readiness.draining
+            status = "200 OK" if serving else "503 Service Unavailable"
+            return _answer(start_response, status, {"serving": serving, "dependencies": states})
         return _answer(start_response, "404 Not Found", {"pages": ["/metrics", "/healthz", "/readyz"]})
 
     return serve

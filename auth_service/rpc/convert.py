@@ -8,6 +8,7 @@ from uuid import UUID
 from auth_service.models import InactiveReason, Session, SignedIn, Tokens, User, UserState, Verification
 from protos.auth.v1 import auth_service_pb2, resources_pb2
 from shared.grpc.values import timestamp
+from shared.ids import text_of
 
 _USER_STATES: Final = {
     UserState.ACTIVE: resources_pb2.USER_STATE_ACTIVE,
@@ -26,7 +27,7 @@ _ETAG: Final = "r"
 def user(model: User) -> resources_pb2.User:
     """An account as its owner sees it."""
     return resources_pb2.User(
-        id=str(model.id),
+        id=text_of(model.id),
         email=model.email,
         display_name=model.display_name,
         roles=model.roles,
@@ -47,7 +48,7 @@ def revision(etag: str) -> int | None:
 def session(model: Session, current: UUID, last_used: datetime | None = None) -> resources_pb2.Session:
     """A session, marked where it is the caller's present one."""
     return resources_pb2.Session(
-        id=str(model.id),
+        id=text_of(model.id),
         device_label=model.device_label,
         user_agent=model.user_agent,
         address=model.address,
@@ -96,8 +97,8 @@ def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
         return auth_service_pb2.VerifyTokenResponse(active=False, inactive_reason=reason)
     return auth_service_pb2.VerifyTokenResponse(
         active=True,
-        user_id=str(model.user.id),
-        session_id=str(model.session.id),
+        user_id=text_of(model.user.id),
+        session_id=text_of(model.session.id),
         roles=model.user.roles,
         auth_methods=model.session.auth_methods,
         expire_time=timestamp(model.expire_time),

@@ -1,11 +1,10 @@
 """Models into messages."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from chat_service.models import (
     Component,
@@ -20,10 +19,11 @@ from chat_service.models import (
 )
 from chat_service.rpc import metadata
 from protos.chat.v1 import resources_pb2 as pb
+from shared.grpc.values import seconds_and_nanos, timestamp
+from shared.ids import text_of
 
 _ACTIVE: Final = pb.CONVERSATION_STATE_ACTIVE
 _DELETED: Final = pb.CONVERSATION_STATE_DELETED
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_SECONDS: Final = 86_400
 _REVISION_ETAG: Final = "r"
 _VERSION_ETAG: Final = "v"
@@ -59,8 +59,8 @@ def etag_revision(etag: str) -> int | None:
 def conversation_session(model: ConversationSession) -> pb.ConversationSession:
     """A sign-in's link with a conversation."""
     return pb.ConversationSession(
-        conversation_id=str(model.conversation_id),
-        session_id=str(model.session_id),
+        conversation_id=text_of(model.conversation_id),
+        session_id=text_of(model.session_id),
         read_position=model.read_position,
         unread_count=model.unread_count,
         create_time=timestamp(model.create_time),
@@ -72,8 +72,8 @@ def message(model: Message, make: Callable[..., pb.Message] = pb.Message) -> pb.
     """A message, made by its class or by the `add` of a list, which spares a long page half of its cost."""
     rendered = make(
         id=str(model.id),
-        conversation_id=str(model.conversation_id),
-        session_id=str(model.session_id),
+        conversation_id=text_of(model.conversation_id),
+        session_id=text_of(model.session_id),
         position=model.position,
         branch=model.branch,
         depth=model.depth,
@@ -83,7 +83,7 @@ def message(model: Message, make: Callable[..., pb.Message] = pb.Message) -> pb.
     for text in model.parts:
         rendered.parts.add(text=text)
     moment = rendered.create_time
-    moment.seconds, moment.nanos = _seconds_and_nanos(model.create_time)
+    moment.seconds, moment.nanos = seconds_and_nanos(model.create_time)
     return rendered
 
 
@@ -91,8 +91,8 @@ def component(model: Component) -> pb.Component:
     """A component at its current version."""
     return pb.Component(
         id=str(model.id),
-        conversation_id=str(model.conversation_id),
-        session_id=str(model.session_id),
+        conversation_id=text_of(model.conversation_id),
+        session_id=text_of(model.session_id),
         name=model.name,
         type=model.type,
         version=model.version,
@@ -117,7 +117,7 @@ def component_version(model: ComponentVersion) -> pb.ComponentVersion:
         version=model.version,
         content=model.content,
         content_hash=model.content_hash.hex(),
-        session_id=str(model.session_id),
+        session_id=text_of(model.session_id),
         create_time=timestamp(model.create_time),
     )
 
@@ -126,8 +126,8 @@ def interaction(model: Interaction) -> pb.Interaction:
     """A run with its answer."""
     return pb.Interaction(
         id=str(model.id),
-        conversation_id=str(model.conversation_id),
-        session_id=str(model.session_id),
+        conversation_id=text_of(model.conversation_id),
+        session_id=text_of(model.session_id),
         state=model.state.value,  # type: ignore[arg-type]
         model=model.model,
         message_id=str(model.message_id) if model.message_id else "",
@@ -137,17 +137,6 @@ def interaction(model: Interaction) -> pb.Interaction:
         error=_error(model.error) if model.error else None,
         response=_response(model.response) if model.response else None,
     )
-
-
-def timestamp(moment: datetime) -> Timestamp:
-    """A moment; by hand, as FromDatetime costs twice as much."""
-    seconds, nanos = _seconds_and_nanos(moment)
-    return Timestamp(seconds=seconds, nanos=nanos)
-
-
-def _seconds_and_nanos(moment: datetime) -> tuple[int, int]:
-    since = moment - _EPOCH
-    return since.days * _DAY_SECONDS + since.seconds, since.microseconds * 1_000
 
 
 def _error(model: InteractionError) -> pb.InteractionError:

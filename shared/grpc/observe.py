@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 from prometheus_client import Gauge, Histogram
 
-from shared import clock, metrics
+from shared import clock, ids, metrics
 from shared.grpc.chain import Proceed, ServedCall
 
 log = structlog.get_logger()
@@ -56,7 +56,7 @@ class Observe:
             code=call.code,
             reason=call.reason,
             milliseconds=round(seconds * 1000, 3),
-            user_id=str(principal.user_id) if principal else "",
-            session_id=str(principal.session_id) if principal else "",
+            user_id=ids.text_of(principal.user_id) if principal else "",
+            session_id=ids.text_of(principal.session_id) if principal else "",
             address=call.address,
         )

@@ -61,6 +61,7 @@ async def serving(
             try:
                 yield server
             finally:
+                readiness.draining = True
                 await server.stop(config.shutdown_grace_seconds)
     finally:
         await held.background.stop()

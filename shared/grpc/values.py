@@ -1,10 +1,21 @@
 """Values on the wire."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_SECONDS: Final = 86_400
+
 
 def timestamp(time: datetime) -> Timestamp:
-    """A moment in UTC; two thirds of the cost of `FromDatetime`, which every answer pays several times."""
-    return Timestamp(seconds=int(time.timestamp()), nanos=time.microsecond * 1000)
+    """A moment; by hand, as FromDatetime costs twice as much."""
+    seconds, nanos = seconds_and_nanos(time)
+    return Timestamp(seconds=seconds, nanos=nanos)
+
+
+def seconds_and_nanos(time: datetime) -> tuple[int, int]:
+    """A moment as the two fields of a Timestamp."""
+    since = time - _EPOCH
+    return since.days * _DAY_SECONDS + since.seconds, since.microseconds * 1000
