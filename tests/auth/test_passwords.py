@@ -30,8 +30,10 @@ def hashing() -> float:
     return REGISTRY.get_sample_value("parley_hash_queue") or 0.0
 
 
-async def never() -> None:
-    """Nothing to check before a hash."""
+async def queued(hasher: Passwords, count: int) -> None:
+    async with asyncio.timeout(10):
+        while hasher._queued < count:
+            await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -79,8 +81,9 @@ async def test_what_the_queue_cannot_hold_is_refused_at_once_with_when_to_come_b
 async def test_a_call_whose_time_is_shorter_than_the_queue_is_refused_early(narrow: Auth) -> None:
     """R59: refused before its deadline, not by it, and it waits in nobody's way."""
     waiting = [asyncio.ensure_future(failure(narrow.log_in(f"nobody{number}@example.com"))) for number in range(60)]
-    while hashing() < 50:
-        await narrow.verify("")
+    async with asyncio.timeout(10):
+        while hashing() < 50:
+            await narrow.verify("")
     request = LogInRequest(email="late@example.com", password=PASSWORD)
     failed = await failure(narrow.auth.LogIn(request, timeout=0.3))
     assert (failed.code, failed.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
@@ -102,8 +105,7 @@ async def test_a_place_is_held_until_the_hash_ends_though_its_caller_has_left() 
     with pytest.raises(asyncio.CancelledError):
         await leaving
     next_one = asyncio.create_task(hasher.hash("a password"))
-    while hasher._queued < 2:
-        await asyncio.sleep(0)
+    await queued(hasher, 2)
     assert hasher._free.locked()
     assert not next_one.done()
     assert hashing() == 2
@@ -118,8 +120,7 @@ async def test_a_caller_who_leaves_the_queue_leaves_no_gap_in_it() -> None:
     go_on = threading.Event()
     first = asyncio.create_task(hasher._run(lambda: go_on.wait(10)))
     waiting = [asyncio.create_task(hasher.hash("a password")) for _ in range(5)]
-    while hasher._queued < 6:
-        await asyncio.sleep(0)
+    await queued(hasher, 6)
     for task in waiting[:3]:
         task.cancel()
     go_on.set()
