@@ -12,7 +12,13 @@ from shared import calls
 
 def configure(level: str, *, json: bool) -> None:
     """Set up logging once for the process; json=False renders for people."""
-    renderer = structlog.processors.JSONRenderer(serializer=_dumps) if json else structlog.dev.ConsoleRenderer()
+    renderer = (
+        structlog.processors.JSONRenderer(serializer=_dumps)
+        if json
+        else structlog.dev.ConsoleRenderer(
+            exception_formatter=structlog.dev.plain_traceback  # the other formatters show local variables: passwords
+        )
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -23,6 +23,7 @@ Interceptor = Callable[["ServedCall", Proceed], Awaitable[None]]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stub alone
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")  # gRPC lets any byte pass in a header's value, NUL and line ends too
 
 
 class ServedCall:
@@ -40,7 +41,7 @@ class ServedCall:
             method=method,
             request_id=asked if asked and _REQUEST_ID.fullmatch(asked) else ids.new_text(),
             address=_host(context.peer()),
-            user_agent=self.text("user-agent"),
+            user_agent=_UNPRINTABLE.sub("?", self.text("user-agent")),
             deadline=None if remaining is None else clock.monotonic() + remaining,
         )
 

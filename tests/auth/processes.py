@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from tests.authtest import Auth, auth_config
 from tests.servers import ROOT, TestDatabase
 
 START_SECONDS = 30
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,9 @@ class Served:
             self.text += line.decode()
             if line.startswith(b"{") and json.loads(line)["event"] == event:
                 return dict(json.loads(line))
+            found = re.search(rf"{event}.*?port\S*=\S*?(\d+)", _COLOURS.sub("", line.decode()))
+            if found and not line.startswith(b"{"):
+                return {"event": event, "port": int(found[1])}
         raise AssertionError(f"no {event!r} in {self.text}")
 
     async def stop(self) -> int:

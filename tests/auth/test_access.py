@@ -15,8 +15,10 @@ from shared.calls import Principal
 from shared.errors import Unauthenticated
 from shared.grpc.access import UndeclaredAccess
 from shared.grpc.server import Service, listen
-from tests.authtest import Auth, bearer
+from tests.auth import http2
+from tests.authtest import PASSWORD, Auth, bearer
 from tests.grpc_errors import code_of, failure
+from tests.servers import fetch
 
 SERVICES: list[ServiceDescriptor] = [
     service
@@ -138,7 +140,7 @@ async def test_what_a_caller_says_of_itself_changes_nothing(auth: Auth) -> None:
     request = admin_service_pb2.BatchGetUsersRequest(ids=[eve.user.id])
     failed = await failure(auth.admin.BatchGetUsers(request, metadata=(*bearer(ada.tokens), *forged)))
     assert failed.reason == "PERMISSION_DENIED"
-    log_in = auth_service_pb2.LogInRequest(email="ada@example.com", password="correct horse battery staple")
+    log_in = auth_service_pb2.LogInRequest(email="ada@example.com", password=PASSWORD)
     assert (await auth.auth.LogIn(log_in, metadata=forged)).session.address == "127.0.0.1"
 
 
@@ -153,3 +155,31 @@ async def test_bytes_that_are_no_message_are_refused_without_an_accident(auth: A
         code = await code_of(raw(auth, "/auth.v1.AuthService/VerifyToken")(rubbish))
         assert code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNKNOWN)
         assert (await auth.verify("rubbish")).active is False
+
+
+async def test_what_no_header_may_hold_does_no_harm_in_a_user_agent(auth: Auth) -> None:
+    """R44, R45: gRPC lets NUL and line ends pass; they must reach neither Postgres nor a log."""
+    await auth.sign_up()
+    request = auth_service_pb2.LogInRequest(email="ada@example.com", password=PASSWORD).SerializeToString()
+    for sent, kept in (
+        (b"a\0b", "a?b"),
+        (b"a\r\nb: c", "a??b: c"),
+        (b"a\x7f\x1b[0m", "a??[0m"),
+        (b"grpc-x/1", "grpc-x/1"),
+    ):
+        answer = await http2.call(auth.server.port, "/auth.v1.AuthService/LogIn", request, [(b"user-agent", sent)])
+        assert b"ada@example.com" in answer
+        [row] = await fetch(auth.database.url, "SELECT user_agent FROM sessions ORDER BY id DESC LIMIT 1")
+        assert row["user_agent"] == kept
+
+
+async def test_bytes_that_are_no_text_in_a_header_do_no_harm(auth: Auth) -> None:
+    """R44."""
+    made = await auth.sign_up()
+    path = "/auth.v1.AccountService/GetProfile"
+    for value in (b"\xff\xfe", "é".encode(), b"a\0b", b"a\nb"):
+        token = made.tokens.access_token.encode()[:100]
+        answer = await http2.call(auth.server.port, path, b"", [(b"authorization", b"Bearer " + token + value)])
+        assert b"A valid access token is required" in answer
+        answer = await http2.call(auth.server.port, path, b"", [(b"x-request-id", value)])
+        assert b"A valid access token is required" in answer

@@ -99,3 +99,16 @@ async def test_no_value_of_a_caller_can_begin_a_line_of_the_log(auth_database: T
     events = process.events
     assert "forged" not in {event["event"] for event in events}
     assert [event["request_id"] for event in events if event["event"] == "rpc"][:2] == ['quote"and\\backslash', "{}"]
+
+
+async def test_a_log_for_people_shows_no_secret_of_an_accident_either(
+    auth_database: TestDatabase, servers: Servers
+) -> None:
+    """R47: a traceback with its local variables would show the request, password and all."""
+    async with serving(auth_database, servers.redis.url, LOG_FORMAT="console") as (auth, process):
+        await fetch(auth_database.owner_url, "DROP TABLE users CASCADE")
+        await failure(auth.sign_up())
+        assert await process.stop() == 0
+    assert "UndefinedTableError" in process.text
+    assert PASSWORD not in process.text
+    assert "ada@example.com" not in process.text
