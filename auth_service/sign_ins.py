@@ -53,8 +53,11 @@ class SignIns:
 
     async def sign_up(self, command: SignUp) -> SignedIn:
         """Make an account and sign it in; a repeat with its request_id gets the first account and session."""
-        if command.request_id is None or await self._find(command) is None:
-            await self._limits.admit_sign_up(calls.address())
+        made = await self._find(command)
+        if made is not None:
+            await self._limits.admit_log_in(calls.address())
+            return await self._repeat_sign_up(command, made)
+        await self._limits.admit_sign_up(calls.address())
         password_hash = await self._passwords.hash(command.password)
         try:
             user, session = await users.insert_signed_in(
@@ -66,7 +69,10 @@ class SignIns:
                 session=self._new_session(command.device_label),
             )
         except EmailTaken:
-            return await self._repeat_sign_up(command)
+            made = await self._find(command)  # by a call that raced with this one
+            if made is None:
+                raise
+            return await self._repeat_sign_up(command, made)
         return SignedIn(user=user, session=session, tokens=self._issuer.begin(user, session))
 
     async def log_in(self, command: LogIn) -> SignedIn:
@@ -117,13 +123,12 @@ class SignIns:
 
     async def _find(self, command: SignUp) -> Credentials | None:
         """The account that this very sign-up has made before."""
+        if command.request_id is None:
+            return None
         found = await users.find_credentials(self._database, command.email)
         return found if found and found.sign_up_request_id == command.request_id else None
 
-    async def _repeat_sign_up(self, command: SignUp) -> SignedIn:
-        made = await self._find(command) if command.request_id else None
-        if made is None:
-            raise EmailTaken
+    async def _repeat_sign_up(self, command: SignUp, made: Credentials) -> SignedIn:
         if not await self._verify(made, command.email, command.password):
             await self._limits.count_failure(command.email, calls.address())
             raise RequestIdReused

@@ -159,6 +159,13 @@ async def test_one_address_signs_up_only_so_often_an_hour_and_repeats_are_free(
         assert len(await fetch(auth_database.url, "SELECT id FROM users")) == 3
 
 
+async def test_repeats_of_a_sign_up_count_as_log_ins_do(servers: Servers, auth_database: TestDatabase) -> None:
+    async with limited(servers, auth_database, AUTH_LOG_INS_PER_ADDRESS_PER_MINUTE=3) as auth:
+        for _ in range(4):
+            await auth.sign_up(request_id="once")
+        assert (await failure(auth.sign_up(request_id="once"))).facts == {"limit": "log_ins_by_address"}
+
+
 async def test_without_redis_each_server_counts_by_itself(auth_database: TestDatabase) -> None:
     """R58: no valid user is denied, and the budget holds."""
     with scratch_folder() as folder:

@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID
 
 import grpc
+from prometheus_client import REGISTRY
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from auth_service import passwords
@@ -204,6 +205,14 @@ async def test_a_repeat_with_its_request_id_gets_the_account_and_session_of_the_
     for tokens in (first.tokens, again.tokens):
         assert (await auth.verify(tokens.access_token)).session_id == first.session.id
     assert len(await fetch(auth.database.url, "SELECT id FROM sessions")) == 1
+
+
+async def test_a_repeat_costs_one_hash_as_a_log_in_does(auth: Auth) -> None:
+    """R52: a sign-up that is repeated must be no cheaper way than log-in to keep the cores busy."""
+    await sign_up(auth, request_id="sign-up-1")
+    before = REGISTRY.get_sample_value("parley_hash_seconds_count") or 0.0
+    await sign_up(auth, request_id="sign-up-1")
+    assert REGISTRY.get_sample_value("parley_hash_seconds_count") == before + 1
 
 
 async def test_a_repeat_after_refreshes_gets_tokens_that_are_good_now(auth: Auth) -> None:
