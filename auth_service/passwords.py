@@ -18,7 +18,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from shared import calls, clock, metrics
-from shared.errors import DeadlineExceeded, Overloaded
+from shared.errors import DeadlineExceeded, Overloaded, ServiceError
 
 MIN_LENGTH: Final = 8
 MAX_LENGTH: Final = 128
@@ -104,7 +104,7 @@ class Passwords:
                 await self._free.acquire()
         except TimeoutError:
             self._leave_queue()
-            raise DeadlineExceeded from None
+            raise _out_of_time() from None
         except BaseException:
             self._leave_queue()
             raise
@@ -143,6 +143,11 @@ class Passwords:
         metrics.hash_seconds.observe(seconds)
         self._seconds += (seconds - self._seconds) / 16
         return result
+
+
+def _out_of_time() -> ServiceError:
+    """Whose patience ended: the caller's, or ours."""
+    return DeadlineExceeded() if calls.remaining(1.0) <= 0 else Overloaded(retry_after=1.0)
 
 
 @cache

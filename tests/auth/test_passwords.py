@@ -130,6 +130,22 @@ async def test_a_caller_who_leaves_the_queue_leaves_no_gap_in_it() -> None:
     hasher.close()
 
 
+async def test_who_has_waited_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our patience is not the caller's deadline."""
+    monkeypatch.setattr(passwords, "_PATIENCE_SECONDS", 0.1)
+    hasher = Passwords(threads=1)
+    go_on = threading.Event()
+    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10)))
+    await queued(hasher, 1)
+    with pytest.raises(Overloaded) as refused:
+        await hasher.hash("a password")
+    assert refused.value.retry_after == 1.0
+    go_on.set()
+    assert await first
+    assert (hasher._queued, hasher._free._value) == (0, 1)
+    hasher.close()
+
+
 async def test_a_refusal_before_the_hash_gives_the_place_back_without_a_hash() -> None:
     hasher = Passwords(threads=1)
     before = REGISTRY.get_sample_value("parley_hash_seconds_count")
