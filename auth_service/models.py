@@ -37,7 +37,7 @@ class InactiveReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """An account; a change of its fields' meaning needs a new cache shape in `accounts`."""
+    """An account; a change of its fields' meaning needs a new cache shape in `directory`."""
 
     id: UUID
     email: str
