@@ -5,7 +5,6 @@ A window begins with its first event.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeVar
@@ -14,7 +13,7 @@ from limits import RateLimitItemPerSecond
 from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 
-from shared import crypto, metrics
+from shared import clock, crypto, metrics
 from shared.errors import RateLimited
 from shared.redis_link import RedisLink, RedisUnavailable
 
@@ -66,7 +65,7 @@ class RateLimiter:
     async def _refuse(self, limit: Limit, item: RateLimitItemPerSecond, name: str) -> None:
         metrics.rate_limited.labels(limit.name).inc()
         stats = await self._either(lambda limiter: limiter.get_window_stats(item, name))
-        raise RateLimited(limit=limit.name, retry_after=max(stats.reset_time - time.time(), 1.0))
+        raise RateLimited(limit=limit.name, retry_after=max(stats.reset_time - clock.now().timestamp(), 1.0))
 
     def _item(self, limit: Limit, subject: tuple[str, ...]) -> tuple[RateLimitItemPerSecond, str]:
         hashed = crypto.mac(self._key, "\n".join(subject).encode()).hex()[:32]
@@ -100,18 +99,23 @@ class LinkStorage(Storage):
             self._link.command("SET", _PREFIX + key, 0, "NX", "EX", expiry),
             self._link.command("INCRBY", _PREFIX + key, amount),
         )
+        if int(count) == amount:  # the window may have ended between the two, and a count without an end stays for ever
+            await self._link.command("EXPIRE", _PREFIX + key, expiry)
         return int(count)
 
     async def get(self, key: str) -> int:
         """The count so far."""
         if self._link.server_id is None:
             raise RedisUnavailable
-        return int(await self._link.read(_PREFIX + key) or 0)
+        try:
+            return int(await self._link.read(_PREFIX + key) or 0)
+        except ValueError:
+            raise RedisUnavailable from None
 
     async def get_expiry(self, key: str) -> float:
         """When the window ends, in seconds since the epoch."""
         remaining = await self._link.command("PTTL", _PREFIX + key)
-        return time.time() + max(int(remaining), 0) / 1000
+        return clock.now().timestamp() + max(int(remaining), 0) / 1000
 
     async def clear(self, key: str) -> None:
         """Forget the count."""

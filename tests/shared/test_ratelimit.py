@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from shared.background import Background
 from shared.errors import RateLimited
@@ -98,3 +99,30 @@ async def test_two_processes_share_a_count_only_under_one_key(link: RedisLink) -
     await one.take(limit(1), "ada")
     await refused(other, limit(1), "ada")
     await stranger.take(limit(1), "ada")
+
+
+async def test_rubbish_in_redis_is_as_good_as_no_redis(link: RedisLink, servers: Servers) -> None:
+    """F09: never an error, and the budget still holds in this process."""
+    limiter = RateLimiter(link, os.urandom(32))
+    async with Redis.from_url(servers.redis.url) as redis:
+        before = set(await redis.keys("parley:limit:*"))
+        await limiter.take(limit(2), "ada")
+        [key] = set(await redis.keys("parley:limit:*")) - before
+        for rubbish in (b"rubbish", b"", b"1.5", b"\xff"):
+            await redis.set(key, rubbish)
+            await limiter.check(limit(2), "ada")
+        await redis.delete(key)
+        await redis.rpush(key, "a list")
+        await limiter.take(limit(2), "ada")
+        await limiter.take(limit(2), "ada")
+        assert (await refused(limiter, limit(2), "ada")).facts == {"limit": "tests"}
+
+
+async def test_every_count_ends(link: RedisLink, servers: Servers) -> None:
+    limiter = RateLimiter(link, os.urandom(32))
+    async with Redis.from_url(servers.redis.url) as redis:
+        before = set(await redis.keys("parley:limit:*"))
+        await asyncio.gather(*(limiter.count(limit(9), "ada") for _ in range(20)))
+        [key] = set(await redis.keys("parley:limit:*")) - before
+        assert 0 < await redis.ttl(key) <= 60
+        assert int(await redis.get(key)) == 20
