@@ -18,24 +18,18 @@ class Accounts:
         """Change in Postgres, read through the directory."""
         self._database, self._directory = database, directory
 
-    async def get_profile(self, user_id: UUID) -> User:
-        """The caller's account."""
-        user = await self._directory.user(user_id)
-        if user is None:
-            raise UserNotFound
-        return user
-
-    async def update_profile(self, user_id: UUID, display_name: str | None, revision: int | None) -> User:
+    async def update_profile(self, user: User, display_name: str | None, revision: int | None) -> User:
         """Change what is given; a revision that is given must be the present one."""
         if display_name is None:
-            return await self._unchanged(user_id, revision)
-        stale = f"{self._directory.user_key_prefix}{user_id}"
-        user = await users.update_display_name(self._database, user_id, display_name, revision=revision, stale=stale)
-        if user is None:
-            await self._unchanged(user_id, None)
+            if revision not in (None, user.revision):
+                raise EtagMismatch
+            return user
+        stale = f"{self._directory.user_key_prefix}{user.id}"
+        changed = await users.update_display_name(self._database, user.id, display_name, revision=revision, stale=stale)
+        if changed is None:
             raise EtagMismatch
-        await self._directory.forget_user(user_id)
-        return user
+        await self._directory.forget_user(user.id)
+        return changed
 
     async def batch_get_users(self, user_ids: Sequence[UUID]) -> tuple[list[User], list[UUID]]:
         """The users that exist, in the order asked, and the ids of those that do not."""
@@ -49,10 +43,4 @@ class Accounts:
         if user is None:
             raise UserNotFound
         await self._directory.forget_user(user.id)
-        return user
-
-    async def _unchanged(self, user_id: UUID, revision: int | None) -> User:
-        user = await self.get_profile(user_id)
-        if revision is not None and revision != user.revision:
-            raise EtagMismatch
         return user

@@ -34,10 +34,6 @@ class Directory:
         )
         self.user_key_prefix, self.session_key_prefix = self._users.prefix, self._sessions.prefix
 
-    async def user(self, user_id: UUID) -> User | None:
-        """The user with this id."""
-        return await self._users.get(user_id)
-
     async def session_and_user(self, session_id: UUID, user_id: UUID) -> tuple[Session | None, User | None]:
         """Both, in one round trip."""
         asked_session, asked_user = self._sessions.ask(session_id), self._users.ask(user_id)

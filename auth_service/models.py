@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from shared.calls import Principal
+
 # What an account may do beside what every user may, as the proto of User lists it.
 ROLES: Final = ("admin", "service", "user")
 
@@ -71,6 +73,13 @@ class Session:
     create_time: datetime
     expire_time: datetime
     revoke_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller(Principal):
+    """Who calls auth itself, with the account that was read on the way in."""
+
+    user: User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

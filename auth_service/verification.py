@@ -5,10 +5,9 @@ from collections.abc import Sequence
 
 from auth_service.directory import Directory
 from auth_service.keys import Keys
-from auth_service.models import InactiveReason, Session, UserState, Verification
+from auth_service.models import Caller, InactiveReason, Session, UserState, Verification
 from shared import access_tokens, clock, metrics
 from shared.access_tokens import TokenChecker, TokenRefused
-from shared.calls import Principal
 from shared.errors import Unauthenticated
 
 
@@ -33,12 +32,13 @@ class TokenVerifier:
         """The same for many, all look-ups in one round trip."""
         return list(await asyncio.gather(*map(self.inspect, tokens)))
 
-    async def verify(self, access_token: str) -> Principal:
+    async def verify(self, access_token: str) -> Caller:
         """Who is calling; raises Unauthenticated."""
         found = await self.inspect(access_token)
         if found.user is None or found.session is None or found.expire_time is None:
             raise Unauthenticated(inactive_reason=found.reason)
-        return Principal(
+        return Caller(
+            user=found.user,
             user_id=found.user.id,
             session_id=found.session.id,
             roles=found.user.roles,

@@ -236,10 +236,6 @@ class CachedReader(Generic[T]):
         self._miss.inc()
         return await self._fill(asked, asked.epoch)
 
-    async def get(self, item_id: UUID) -> T | None:
-        """The thing with this id, or None."""
-        return await self.answer(self.ask(item_id))
-
     async def _fill(self, asked: "Asked", epoch: str) -> T | None:
         lease = await self._cache.lease(asked.key)
         value = await self._load(asked.item_id)

@@ -5,6 +5,7 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from auth_service.accounts import Accounts
+from auth_service.models import Caller
 from auth_service.rpc import convert, parse
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
@@ -23,12 +24,11 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._accounts, self._sessions, self._pages = accounts, sessions, pages
 
     async def GetProfile(self, request: pb.GetProfileRequest, context: Context) -> pb.GetProfileResponse:
-        user = await self._accounts.get_profile(calls.principal().user_id)
-        return pb.GetProfileResponse(user=convert.user(user))
+        return pb.GetProfileResponse(user=convert.user(_caller().user))
 
     async def UpdateProfile(self, request: pb.UpdateProfileRequest, context: Context) -> pb.UpdateProfileResponse:
         display_name, revision = parse.update_profile(request)
-        user = await self._accounts.update_profile(calls.principal().user_id, display_name, revision)
+        user = await self._accounts.update_profile(_caller().user, display_name, revision)
         return pb.UpdateProfileResponse(user=convert.user(user))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
@@ -47,3 +47,11 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self, request: pb.RevokeOtherSessionsRequest, context: Context
     ) -> pb.RevokeOtherSessionsResponse:
         return pb.RevokeOtherSessionsResponse(revoked_count=await self._sessions.revoke_others(calls.principal()))
+
+
+def _caller() -> Caller:
+    """Who is calling, with the account that the access check has just read."""
+    principal = calls.principal()
+    if not isinstance(principal, Caller):
+        raise TypeError("auth verifies its own callers")
+    return principal
