@@ -79,7 +79,7 @@ clean: ## Remove environments, caches and reports; .parley, the data, stays
 
 .venv/%.stamp: requirements/%.txt $(BROKEN)
 	@echo "Installing requirements/$*.txt into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $<
 	@touch $@
 
 environment:
