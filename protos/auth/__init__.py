@@ -1,0 +1,1 @@
+"""auth: who is calling."""

@@ -1,0 +1,1 @@
+"""chat: conversations and what is in them."""

@@ -1,0 +1,1 @@
+"""What an RPC declares of itself."""
