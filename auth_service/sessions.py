@@ -58,11 +58,14 @@ class Sessions:
             return
         log.warning("refresh token reused", session_id=str(state.session_id), user_id=str(state.user_id))
         await self._revoke(state.session_id, state.user_id, RevokeReason.REFRESH_TOKEN_REUSED)
+        await self._directory.forget_sessions([state.session_id])
         raise RefreshTokenReused
 
     async def log_out(self, principal: Principal) -> None:
         """End the caller's session; who loses a race with another log-out has been logged out all the same."""
-        if not await self._revoke(principal.session_id, principal.user_id, RevokeReason.LOG_OUT):
+        revoked = await self._revoke(principal.session_id, principal.user_id, RevokeReason.LOG_OUT)
+        await self._directory.forget_sessions([principal.session_id])
+        if not revoked:
             raise Unauthenticated
 
     async def revoke(self, principal: Principal, session_id: UUID) -> Session:
@@ -71,6 +74,8 @@ class Sessions:
         found = (await sessions.find_many(self._database, [session_id])).get(session_id)
         if found is None or found.user_id != principal.user_id:
             raise SessionNotFound
+        # Also where another has revoked it: its deletion may still be on the way, and our answer promises the same.
+        await self._directory.forget_sessions([session_id])
         return found
 
     async def revoke_others(self, principal: Principal) -> int:
@@ -104,7 +109,7 @@ class Sessions:
         return await user_tokens.last_used(self._database, principal.user_id, [session.id for session in page])
 
     async def _revoke(self, session_id: UUID, user_id: UUID, reason: RevokeReason) -> bool:
-        revoked = await sessions.revoke(
+        return await sessions.revoke(
             self._database,
             session_id,
             user_id,
@@ -113,6 +118,3 @@ class Sessions:
             stale=f"{self._directory.session_key_prefix}{session_id}",
             address=calls.address(),
         )
-        # Also where another has revoked it: its deletion may still be on the way, and our answer promises the same.
-        await self._directory.forget_sessions([session_id])
-        return revoked

@@ -188,13 +188,20 @@ class Database(_Statements):
         try:
             connection = await self._pool.acquire(timeout=calls.remaining(self.settings.acquire_timeout))
         except TimeoutError:
-            raise Overloaded(retry_after=self.settings.acquire_timeout) from None
+            raise self._why_no_connection() from None
         self._wait.observe(clock.monotonic() - started)
         try:
             yield connection
         finally:
             # The limit also bounds the wait for a cancelled statement: past it the connection is dropped.
             await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+
+    def _why_no_connection(self) -> ServiceError:
+        """The caller's time is up, every connection is in use, or Postgres does not let us in."""
+        if calls.remaining(1.0) <= 0:
+            return DeadlineExceeded()
+        used_up = self._in_use() >= self.settings.max_size
+        return Overloaded(retry_after=self.settings.acquire_timeout) if used_up else Unavailable()
 
     def _in_use(self) -> int:
         return self._pool.get_size() - self._pool.get_idle_size()

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Starts Redis with one user that may do what Parley does. The file of users knows only the digest of its password.
-#   mget, set, del, incrby, pttl  look-ups, leases, deletions and the counts of rate limits
+#   mget, set, del, incrby, expire, pttl  look-ups, leases, deletions and the counts of rate limits
 #   eval, with get, set and del   the fill of shared/cache.py, the one script
 #   info, ping, client setinfo    shared/redis_link.py: which server this is, and whether it answers
 set -eu

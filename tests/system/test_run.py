@@ -99,7 +99,7 @@ def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(fold
         done = subprocess.run(["bash", "-euc", script], capture_output=True, check=False, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         before, after = done.stdout.index('"active": true'), done.stdout.index('"inactiveReason"')
-        assert before < done.stdout.index('"Hello"') < done.stdout.index('"refreshToken"') < after
+        assert before < done.stdout.index('"Hello"') < done.stdout.rindex('"refreshToken"') < after
         shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
         assert not [secret for secret in secrets_of(run.data_dir) if secret in shown or secret in run.text()]
         assert run.end(signal.SIGINT) == 0

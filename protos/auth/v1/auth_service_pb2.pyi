@@ -305,7 +305,7 @@ class VerifyTokenResponse(_message.Message):
     """The session's id."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The user's roles, as the token carries them."""
+        """The user's roles at this moment, whatever they were when the token was minted."""
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

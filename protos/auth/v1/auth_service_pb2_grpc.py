@@ -105,7 +105,7 @@ class AuthServiceServicer:
         """Exchanges a refresh token for new tokens of the same session. Safe to repeat and to race: the token presented stays
         good until its successor has been used or 30 seconds have passed, and all who present it get the same successor.
         A token older than that is taken for stolen, and ends the session. Access tokens in flight stay valid.
-        Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, RATE_LIMITED.
+        Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class AuthServiceStub:
     """Exchanges a refresh token for new tokens of the same session. Safe to repeat and to race: the token presented stays
     good until its successor has been used or 30 seconds have passed, and all who present it get the same successor.
     A token older than that is taken for stolen, and ends the session. Access tokens in flight stay valid.
-    Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, RATE_LIMITED.
+    Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
     """
     VerifyToken: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.VerifyTokenRequest, _auth_service_pb2.VerifyTokenResponse]
     """Tells whose an access token is and whether it is good now. As in token introspection (RFC 7662), a bad token is an
@@ -107,7 +107,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Exchanges a refresh token for new tokens of the same session. Safe to repeat and to race: the token presented stays
         good until its successor has been used or 30 seconds have passed, and all who present it get the same successor.
         A token older than that is taken for stolen, and ends the session. Access tokens in flight stay valid.
-        Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED, RATE_LIMITED.
+        Errors: INVALID_FIELDS, REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
         """
 
     @_abc_1.abstractmethod

@@ -186,7 +186,7 @@ class Session(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When the session ends if nobody ends it before; each refresh moves it."""
+        """When the session ends if nobody ends it before; no refresh moves it."""
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:

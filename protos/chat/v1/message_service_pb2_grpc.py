@@ -64,7 +64,7 @@ class MessageServiceServicer:
     def SendMessage(self, request, context):
         """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of
         commits.
-        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, RATE_LIMITED, OVERLOADED.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,7 +22,7 @@ class MessageServiceStub:
     SendMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SendMessageRequest, _message_service_pb2.SendMessageResponse]
     """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of
     commits.
-    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, RATE_LIMITED, OVERLOADED.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, OVERLOADED.
     """
     BatchSendMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.BatchSendMessagesRequest, _message_service_pb2.BatchSendMessagesResponse]
     """Appends up to 100 messages to one conversation, next to each other and in the order given: all of them or none.
@@ -48,7 +48,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_message_service_pb2.SendMessageResponse]:
         """Appends a message to the conversation's active branch. Positions have no gap, and their order is the order of
         commits.
-        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, RATE_LIMITED, OVERLOADED.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
