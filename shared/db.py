@@ -5,6 +5,7 @@ Every statement is timed under its name, bounded by the caller's deadline, and l
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
@@ -76,14 +77,14 @@ class Executor(Protocol):
         """The first column of the first row, or None."""
 
 
-class _Statements:
+class _Statements(ABC):
     """The three ways to ask, over a connection that a subclass supplies."""
 
     _slow: "_SlowLog"
     _timeout: float
 
-    def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
-        raise NotImplementedError
+    @abstractmethod
+    def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]: ...
 
     async def fetch_all(self, query: Query, *args: object) -> list[Record]:
         async with self._timed(query) as (connection, timeout):
