@@ -35,6 +35,14 @@ class Call:
     reason: str = ""
 
 
+@dataclass(slots=True)
+class Load:
+    """How many calls this process is answering now; streams, which may last for hours, do not count."""
+
+    in_flight: int = 0
+
+
+load = Load()
 current: ContextVar[Call | None] = ContextVar("current", default=None)
 
 

@@ -21,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from shared import metrics
+from shared import calls, metrics
 
 log = structlog.get_logger()
 
@@ -30,9 +30,8 @@ _LAST_CHANCE: Final = 0.01
 _CONNECT_SECONDS: Final = 1.0
 _RECONNECT_PAUSE: Final = 0.25
 _MAX_COMMANDS: Final = 512
-# So many exchanges within so long are a load, under which look-ups are held for so long to travel together.
-_CLOSE_COUNT: Final = 6
-_CLOSE_SECONDS: Final = 0.006
+# With so many calls in flight look-ups are held for so long, to travel together.
+_MANY_CALLS: Final = 8
 _HOLD_SECONDS: Final = 0.001
 
 Reply = Any  # what RESP gives: bytes, int, None, or a list of these
@@ -54,7 +53,6 @@ class RedisLink:
         self._reads: dict[str, list[asyncio.Future[bytes | None]]] = {}
         self._commands: deque[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = deque()
         self._scheduled = False
-        self._flushes: deque[float] = deque(maxlen=_CLOSE_COUNT)
         self.server_id: str | None = None
         self.connected = asyncio.Event()
 
@@ -106,7 +104,7 @@ class RedisLink:
         await wire.lost
 
     def _schedule(self) -> None:
-        """At the end of this turn; a little later while exchanges follow each other closely, for then more will come.
+        """At the end of this turn; a little later while many calls are in flight, for then more will come.
 
         gRPC begins about one call a turn, so that under load every call would have an exchange for itself.
         """
@@ -114,7 +112,7 @@ class RedisLink:
             return
         self._scheduled = True
         loop = asyncio.get_running_loop()
-        if self._flushes and loop.time() - self._flushes[0] < _CLOSE_SECONDS:
+        if calls.load.in_flight >= _MANY_CALLS:
             loop.call_later(_HOLD_SECONDS, self._end_turn)
         else:
             loop.call_soon(self._end_turn)
@@ -127,7 +125,6 @@ class RedisLink:
         """Send all that has been asked, unless an exchange is under way: then it goes with the next one."""
         if self._wire is None or self._wire.busy or not (self._reads or self._commands):
             return
-        self._flushes.append(asyncio.get_running_loop().time())
         reads, self._reads = self._reads, {}
         commands = [self._commands.popleft() for _ in range(min(len(self._commands), _MAX_COMMANDS))]
         metrics.redis_batch.observe(len(reads) + len(commands))

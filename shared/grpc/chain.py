@@ -94,7 +94,14 @@ class Chain(ServerInterceptor):
             proceed: Proceed = innermost
             for interceptor in reversed(self._interceptors):
                 proceed = _bind(interceptor, served, proceed)
-            await proceed()
+            if handler.response_streaming:
+                await proceed()
+                return None
+            calls.load.in_flight += 1
+            try:
+                await proceed()
+            finally:
+                calls.load.in_flight -= 1
             return response
 
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
