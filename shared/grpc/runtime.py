@@ -51,17 +51,14 @@ async def serving(
 ) -> AsyncIterator[GrpcServer]:
     """Listen, on both ports, for as long as the context lasts."""
     readiness = Readiness()
-    try:
-        with ops.listening(config.ops_host, config.ops_port, readiness):
-            server = await listen(config.host, config.port, services, verifier, domain=domain, reflect=config.reflect)
-            checks = {"postgres": health.postgres(held.control), "redis": health.redis(held.link)}
-            monitor = HealthMonitor(checks, "postgres", readiness, server)
-            await monitor.check()
-            held.background.every(health.CHECK_SECONDS, "health", monitor.check)
-            try:
-                yield server
-            finally:
-                readiness.draining = True
-                await server.stop(config.shutdown_grace_seconds)
-    finally:
-        await held.background.stop()
+    with ops.listening(config.ops_host, config.ops_port, readiness):
+        server = await listen(config.host, config.port, services, verifier, domain=domain, reflect=config.reflect)
+        checks = {"postgres": health.postgres(held.control), "redis": health.redis(held.link)}
+        monitor = HealthMonitor(checks, "postgres", readiness, server)
+        await monitor.check()
+        held.background.every(health.CHECK_SECONDS, "health", monitor.check)
+        try:
+            yield server
+        finally:
+            readiness.draining = True
+            await server.stop(config.shutdown_grace_seconds)
