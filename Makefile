@@ -63,7 +63,8 @@ call: .venv/embedded.stamp ## One RPC: make call M=LogIn D='{"email": …}' T=<a
 lock: .venv/dev.stamp ## Renew the hashed requirements
 	@$(COMPILE) -o requirements/service.txt >/dev/null
 	@$(COMPILE) --extra embedded -o requirements/embedded.txt >/dev/null
-	@$(COMPILE) --extra embedded --extra dev -o requirements/dev.txt >/dev/null
+	@$(COMPILE) --extra embedded --extra gateway --extra dev -o requirements/dev.txt >/dev/null
+	@$(COMPILE) --extra embedded --extra gateway -o requirements/gateway.txt >/dev/null
 	@$(COMPILE) --extra studio -o requirements/studio.txt >/dev/null
 
 up: ## Start everything in containers, with secrets of their own in .parley-secrets/
