@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,6 +16,18 @@ AUDIENCES: Final = ["auth", "chat"]
 _JITTER: Final = 0.05
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a token says of its session."""
+
+    user_id: UUID
+    session_id: UUID
+    roles: Sequence[str]
+    auth_methods: Sequence[str]
+    assurance: int
+    auth_time: datetime
+
+
 class Minter:
     """Signs what auth knows of a session for those who cannot ask it each time."""
 
@@ -22,22 +35,22 @@ class Minter:
         """`lifetime` is the longest; each token gets up to 5 % less, so that a fleet does not refresh in step."""
         self._keys, self._issuer, self._lifetime = keys, issuer, lifetime
 
-    def mint(
-        self, user_id: UUID, session_id: UUID, roles: Sequence[str], auth_methods: Sequence[str]
-    ) -> tuple[str, datetime]:
+    def mint(self, grant: Grant) -> tuple[str, datetime]:
         """A token and its expiry."""
         now = int(clock.now().timestamp())
         expiry = now + int(self._lifetime.total_seconds() * (1 - random.random() * _JITTER))  # noqa: S311 - no secret
         claims = {
             "iss": self._issuer,
             "aud": AUDIENCES,
-            "sub": str(user_id),
-            "sid": str(session_id),
+            "sub": str(grant.user_id),
+            "sid": str(grant.session_id),
             "jti": str(ids.new_id()),
             "iat": now,
             "exp": expiry,
-            "roles": list(roles),
-            "amr": list(auth_methods),
+            "roles": list(grant.roles),
+            "amr": list(grant.auth_methods),
+            "acr": f"aal{grant.assurance}",
+            "auth_time": int(grant.auth_time.timestamp()),
         }
         signing = self._keys.signing
         headers = {"kid": signing.kid, "typ": access_tokens.TYPE}

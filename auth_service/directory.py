@@ -1,18 +1,14 @@
 """Users and sessions as everybody reads them: from the shared cache, and from Postgres on a miss."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 from uuid import UUID
 
 from auth_service.models import Session, User
 from auth_service.store import sessions, users
+from shared import identity
 from shared.batch import PointReads
 from shared.cache import Cache, CachedReader
 from shared.db import Database
-
-# Count up when a model's fields change their meaning: entries of another shape are misses.
-_USER_SHAPE: Final = 1
-_SESSION_SHAPE: Final = 1
 
 
 class Directory:
@@ -28,9 +24,15 @@ class Directory:
             return await sessions.find_many(database, ids)
 
         self._cache = cache
-        self._users = CachedReader(cache, "user", User, _USER_SHAPE, PointReads("users", load_users).get)
+        self._users = CachedReader(
+            cache, identity.USER_KEY_KIND, User, identity.USER_SHAPE, PointReads("users", load_users).get
+        )
         self._sessions = CachedReader(
-            cache, "session", Session, _SESSION_SHAPE, PointReads("sessions", load_sessions).get
+            cache,
+            identity.SESSION_KEY_KIND,
+            Session,
+            identity.SESSION_SHAPE,
+            PointReads("sessions", load_sessions).get,
         )
         self.user_key_prefix, self.session_key_prefix = self._users.prefix, self._sessions.prefix
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from auth_service.access_tokens import Minter
+from auth_service.access_tokens import Grant, Minter
 from auth_service.models import RefreshState, Session, Tokens, User
 from auth_service.refresh_tokens import FIRST_GENERATION, RefreshToken, RefreshTokens
 
@@ -26,7 +26,16 @@ class Issuer:
 
     def begin(self, user: User, session: Session) -> Tokens:
         """The tokens of a session that has just begun."""
-        access_token, expire_time = self._minter.mint(user.id, session.id, user.roles, session.auth_methods)
+        access_token, expire_time = self._minter.mint(
+            Grant(
+                user_id=user.id,
+                session_id=session.id,
+                roles=user.roles,
+                auth_methods=session.auth_methods,
+                assurance=session.assurance,
+                auth_time=session.auth_time,
+            )
+        )
         return Tokens(
             access_token=access_token,
             access_token_expire_time=expire_time,
@@ -36,7 +45,16 @@ class Issuer:
 
     def renew(self, state: RefreshState) -> Tokens:
         """The tokens of a session whose refresh token stands at a generation."""
-        access_token, expire_time = self._minter.mint(state.user_id, state.session_id, state.roles, state.auth_methods)
+        access_token, expire_time = self._minter.mint(
+            Grant(
+                user_id=state.user_id,
+                session_id=state.session_id,
+                roles=state.roles,
+                auth_methods=state.auth_methods,
+                assurance=state.assurance,
+                auth_time=state.auth_time,
+            )
+        )
         return Tokens(
             access_token=access_token,
             access_token_expire_time=expire_time,

@@ -7,16 +7,28 @@ from typing import Final
 from uuid import UUID
 
 from shared.calls import Principal
+from shared.identity import Session, SessionKind, User, UserKind, UserState
+
+__all__ = [
+    "ROLES",
+    "Caller",
+    "Credentials",
+    "InactiveReason",
+    "RefreshState",
+    "RevokeReason",
+    "Session",
+    "SessionKind",
+    "SignedIn",
+    "SigningKeyRow",
+    "Tokens",
+    "User",
+    "UserKind",
+    "UserState",
+    "Verification",
+]
 
 # What an account may do beside what every user may, as the proto of User lists it.
 ROLES: Final = ("admin", "service", "user")
-
-
-class UserState(StrEnum):
-    """Whether an account may be used."""
-
-    ACTIVE = "ACTIVE"
-    SUSPENDED = "SUSPENDED"
 
 
 class RevokeReason(StrEnum):
@@ -25,6 +37,13 @@ class RevokeReason(StrEnum):
     LOG_OUT = "LOG_OUT"
     REVOKED = "REVOKED"
     REFRESH_TOKEN_REUSED = "REFRESH_TOKEN_REUSED"  # noqa: S105 - a reason, not a secret
+    REPLACED = "REPLACED"
+    SESSION_LIMIT = "SESSION_LIMIT"
+    PASSWORD_CHANGED = "PASSWORD_CHANGED"  # noqa: S105 - likewise
+    EMAIL_CHANGED = "EMAIL_CHANGED"
+    FACTOR_CHANGED = "FACTOR_CHANGED"
+    SUSPENDED = "SUSPENDED"
+    ACCOUNT_DELETED = "ACCOUNT_DELETED"
 
 
 class InactiveReason(StrEnum):
@@ -38,41 +57,12 @@ class InactiveReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class User:
-    """An account; a change of its fields' meaning needs a new cache shape in `directory`."""
-
-    id: UUID
-    email: str
-    display_name: str
-    roles: tuple[str, ...]
-    state: UserState
-    revision: int
-    create_time: datetime
-    update_time: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """An account with what its password is checked against."""
 
     user: User
     password_hash: str | None = field(repr=False)
     sign_up_request_id: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One sign-in of a user on a device."""
-
-    id: UUID
-    user_id: UUID
-    device_label: str
-    user_agent: str
-    address: str
-    auth_methods: tuple[str, ...]
-    create_time: datetime
-    expire_time: datetime
-    revoke_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +83,8 @@ class RefreshState:
     expire_time: datetime
     roles: tuple[str, ...]
     auth_methods: tuple[str, ...]
+    assurance: int
+    auth_time: datetime
     alive: bool
     in_grace: bool
 

@@ -18,6 +18,7 @@ from auth_service.refresh_tokens import RefreshTokens
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.auth_service import AuthService
+from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
@@ -90,9 +91,9 @@ def _services(
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
     pages = SessionPages(sessions, PageTokens(derive("page tokens")))
-    auth = AuthService(sign_ins, sessions, verifier, signing)
-    account = AccountService(profiles, sessions, pages)
-    admin = AdminService(profiles)
+    auth = AuthService(AuthRules(sign_ins=sign_ins, sessions=sessions, verifier=verifier, keys=signing))
+    account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
+    admin = AdminService(AdminRules(accounts=profiles))
     return [
         Service(
             descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],

@@ -117,6 +117,7 @@ class SignIns:
             user_agent=calls.user_agent()[:_MAX_USER_AGENT],
             address=calls.address(),
             auth_methods=_BY_PASSWORD,
+            assurance=1,
             lifetime=self._issuer.lifetimes.session,
             token_digest=refresh_tokens.digest(session_id),
         )

@@ -41,8 +41,12 @@ class TokenVerifier:
             user=found.user,
             user_id=found.user.id,
             session_id=found.session.id,
+            kind=found.session.kind,
             roles=found.user.roles,
+            scopes=found.session.scopes,
             auth_methods=found.session.auth_methods,
+            assurance=found.session.assurance,
+            auth_time=found.session.auth_time,
             expire_time=found.expire_time,
         )
 

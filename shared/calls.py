@@ -7,16 +7,25 @@ from uuid import UUID
 
 from shared import clock
 from shared.errors import Unauthenticated
+from shared.identity import SessionKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """The user behind a verified access token, and the session it was signed in on."""
+    """The user behind a verified token, and the session it belongs to: a sign-in, or a machine's credential.
+
+    `scopes` limit the caller, and empty ones do not; `actor_id` is the service account that acts on the user's behalf.
+    """
 
     user_id: UUID
     session_id: UUID
+    kind: SessionKind = SessionKind.SIGN_IN
     roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] = ()
+    assurance: int = 1
+    auth_time: datetime | None = None
+    actor_id: UUID | None = None
     expire_time: datetime
 
 

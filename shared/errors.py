@@ -90,6 +90,12 @@ class PermissionDenied(ServiceError):
     code = Code.PERMISSION_DENIED
 
 
+class StepUpRequired(ServiceError):
+    """This needs a sign-in of the last minutes: prove again who you are, then repeat the call."""
+
+    code = Code.PERMISSION_DENIED
+
+
 class EtagMismatch(ServiceError):
     """The resource has changed since it was read: read it again and repeat the change."""
 

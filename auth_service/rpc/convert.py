@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from auth_service.models import InactiveReason, Session, SignedIn, Tokens, User, UserState, Verification
+from auth_service.models import (
+    InactiveReason,
+    Session,
+    SessionKind,
+    SignedIn,
+    Tokens,
+    User,
+    UserKind,
+    UserState,
+    Verification,
+)
 from protos.auth.v1 import auth_service_pb2, resources_pb2
 from shared.grpc.values import timestamp
 from shared.ids import text_of
@@ -13,6 +23,16 @@ from shared.ids import text_of
 _USER_STATES: Final = {
     UserState.ACTIVE: resources_pb2.USER_STATE_ACTIVE,
     UserState.SUSPENDED: resources_pb2.USER_STATE_SUSPENDED,
+    UserState.DELETED: resources_pb2.USER_STATE_DELETED,
+}
+_USER_KINDS: Final = {
+    UserKind.PERSON: resources_pb2.USER_KIND_PERSON,
+    UserKind.SERVICE: resources_pb2.USER_KIND_SERVICE,
+}
+_SESSION_KINDS: Final = {
+    SessionKind.SIGN_IN: resources_pb2.SESSION_KIND_SIGN_IN,
+    SessionKind.API_KEY: resources_pb2.SESSION_KIND_API_KEY,
+    SessionKind.CLIENT_SECRET: resources_pb2.SESSION_KIND_CLIENT_SECRET,
 }
 _INACTIVE_REASONS: Final = {
     InactiveReason.MALFORMED: resources_pb2.INACTIVE_REASON_MALFORMED,
@@ -35,6 +55,10 @@ def user(model: User) -> resources_pb2.User:
         create_time=timestamp(model.create_time),
         update_time=timestamp(model.update_time),
         etag=f"{_ETAG}{model.revision}",
+        kind=_USER_KINDS[model.kind],
+        email_verified=model.email_verify_time is not None,
+        locale=model.locale,
+        purge_time=timestamp(model.purge_time) if model.purge_time else None,
     )
 
 
@@ -58,6 +82,10 @@ def session(model: Session, current: UUID, last_used: datetime | None = None) ->
         expire_time=timestamp(model.expire_time),
         revoke_time=timestamp(model.revoke_time) if model.revoke_time else None,
         current=model.id == current,
+        kind=_SESSION_KINDS[model.kind],
+        scopes=model.scopes,
+        assurance_level=model.assurance,
+        auth_time=timestamp(model.auth_time),
     )
 
 
@@ -100,6 +128,10 @@ def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
         user_id=text_of(model.user.id),
         session_id=text_of(model.session.id),
         roles=model.user.roles,
+        scopes=model.session.scopes,
         auth_methods=model.session.auth_methods,
         expire_time=timestamp(model.expire_time),
+        session_kind=_SESSION_KINDS[model.session.kind],
+        assurance_level=model.session.assurance,
+        auth_time=timestamp(model.session.auth_time),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.models import RevokeReason, Session
+from auth_service.models import RevokeReason, Session, SessionKind
 from shared import ids, sql
 from shared.db import Executor, Record
 
@@ -21,6 +21,7 @@ class NewSession:
     user_agent: str
     address: str
     auth_methods: tuple[str, ...]
+    assurance: int
     lifetime: timedelta
     token_digest: bytes
 
@@ -32,6 +33,7 @@ class NewSession:
             self.user_agent,
             self.address,
             list(self.auth_methods),
+            self.assurance,
             self.lifetime,
             ids.new_id(),
             self.token_digest,
@@ -43,10 +45,15 @@ class NewSession:
         return Session(
             id=self.id,
             user_id=user_id,
+            kind=SessionKind.SIGN_IN,
             device_label=row["device_label"],
             user_agent=row["user_agent"],
             address=row["address"],
             auth_methods=tuple(row["auth_methods"]),
+            assurance=row["assurance"],
+            scopes=(),
+            secret_digest=None,
+            auth_time=row["auth_time"],
             create_time=row["session_create_time"],
             expire_time=row["session_expire_time"],
             revoke_time=None,
@@ -118,10 +125,15 @@ def _session(row: Record) -> Session:
     return Session(
         id=row["id"],
         user_id=row["user_id"],
+        kind=SessionKind(row["kind"]),
         device_label=row["device_label"],
         user_agent=row["user_agent"],
         address=row["address"],
         auth_methods=tuple(row["auth_methods"]),
+        assurance=row["assurance"],
+        scopes=tuple(row["scopes"]),
+        secret_digest=row["secret_digest"],
+        auth_time=row["auth_time"],
         create_time=row["create_time"],
         expire_time=row["expire_time"],
         revoke_time=row["revoke_time"],

@@ -1,7 +1,9 @@
 -- name: find_many
 -- $1 the sessions
 -- index: sessions_pkey
-SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+SELECT
+    id, user_id, kind, device_label, user_agent, address, auth_methods, assurance, scopes, secret_digest, auth_time,
+    create_time, expire_time, revoke_time
 FROM sessions
 WHERE id = any($1::uuid[]);
 
@@ -9,7 +11,9 @@ WHERE id = any($1::uuid[]);
 -- The session that a sign-up made.
 -- $1 the user
 -- index: idx_sessions_user_id
-SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+SELECT
+    id, user_id, kind, device_label, user_agent, address, auth_methods, assurance, scopes, secret_digest, auth_time,
+    create_time, expire_time, revoke_time
 FROM sessions
 WHERE user_id = $1
 ORDER BY user_id, id
@@ -17,41 +21,46 @@ LIMIT 1;
 
 -- name: insert
 -- A session with its refresh token and the event, in one statement.
--- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 its lifetime
--- $7 token's id, $8 its digest, $9 event, $10 the user, who must be active
+-- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 assurance, $7 its lifetime
+-- $8 token's id, $9 its digest, $10 event, $11 the user, who must be active
 -- index: users_pkey
 WITH session AS (
-    INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, expire_time)
-    SELECT $1, id, $2, $3, $4, $5, now() + $6 FROM users WHERE id = $10 AND state = 'ACTIVE'
-    RETURNING user_id, device_label, user_agent, address, auth_methods, create_time, expire_time
+    INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, assurance, expire_time)
+    SELECT $1, id, $2, $3, $4, $5, $6, now() + $7 FROM users WHERE id = $11 AND state = 'ACTIVE'
+    RETURNING
+        user_id, device_label, user_agent, address, auth_methods, assurance, auth_time, create_time, expire_time
 ), token AS (
     INSERT INTO user_tokens (id, user_id, session_id, type, token_digest, expire_time)
-    SELECT $7, user_id, $1, 'REFRESH', $8, expire_time FROM session
+    SELECT $8, user_id, $1, 'REFRESH', $9, expire_time FROM session
 ), event AS (
     INSERT INTO audit_events (id, type, user_id, session_id, address)
-    SELECT $9, 'LOG_IN', user_id, $1, $4 FROM session
+    SELECT $10, 'LOG_IN', user_id, $1, $4 FROM session
 )
 SELECT
-    device_label, user_agent, address, auth_methods,
+    device_label, user_agent, address, auth_methods, assurance, auth_time,
     create_time AS session_create_time, expire_time AS session_expire_time
 FROM session;
 
 -- name: list_all
 -- $1 the user, $2 the id to go on after, or null, $3 how many
 -- index: idx_sessions_user_id
-SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+SELECT
+    id, user_id, kind, device_label, user_agent, address, auth_methods, assurance, scopes, secret_digest, auth_time,
+    create_time, expire_time, revoke_time
 FROM sessions
-WHERE user_id = $1 AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+WHERE user_id = $1 AND kind = 'SIGN_IN' AND id < coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
 ORDER BY id DESC
 LIMIT $3;
 
 -- name: list_active
 -- $1 the user, $2 and $3 the expiry and id to go on after, or null, $4 how many
 -- index: idx_sessions_user_active
-SELECT id, user_id, device_label, user_agent, address, auth_methods, create_time, expire_time, revoke_time
+SELECT
+    id, user_id, kind, device_label, user_agent, address, auth_methods, assurance, scopes, secret_digest, auth_time,
+    create_time, expire_time, revoke_time
 FROM sessions
 WHERE
-    user_id = $1 AND revoke_time IS NULL AND expire_time > now()
+    user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now()
     AND (expire_time, id) < (coalesce($2, 'infinity'::timestamptz), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
 ORDER BY expire_time DESC, id DESC
 LIMIT $4;
@@ -84,7 +93,7 @@ SELECT count(*) FROM revoked;
 -- index: idx_sessions_user_active, idx_user_tokens_user_id_type
 WITH doomed AS (
     SELECT id FROM sessions
-    WHERE user_id = $1 AND revoke_time IS NULL AND expire_time > now() AND id <> $2
+    WHERE user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now() AND id <> $2
     ORDER BY expire_time DESC, id DESC
     LIMIT $5
     FOR UPDATE

@@ -38,6 +38,8 @@ def _state(row: Record) -> RefreshState:
         expire_time=row["expire_time"],
         roles=tuple(row["roles"]),
         auth_methods=tuple(row["auth_methods"]),
+        assurance=row["assurance"],
+        auth_time=row["auth_time"],
         alive=row["alive"],
         in_grace=row["in_grace"],
     )

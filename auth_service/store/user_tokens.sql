@@ -12,7 +12,7 @@ WHERE
     AND s.id = t.session_id AND s.revoke_time IS NULL
     AND u.state = 'ACTIVE'
 RETURNING
-    t.session_id, t.user_id, t.generation, t.rotate_time, t.expire_time, u.roles, s.auth_methods,
+    t.session_id, t.user_id, t.generation, t.rotate_time, t.expire_time, u.roles, s.auth_methods, s.assurance, s.auth_time,
     true AS alive, true AS in_grace;
 
 -- name: find_refresh
@@ -20,7 +20,7 @@ RETURNING
 -- $1 digest, $2 how long a token may lie unused, $3 the grace of a former generation
 -- index: idx_user_tokens_token
 SELECT
-    t.session_id, t.user_id, t.generation, t.rotate_time, t.expire_time, u.roles, s.auth_methods,
+    t.session_id, t.user_id, t.generation, t.rotate_time, t.expire_time, u.roles, s.auth_methods, s.assurance, s.auth_time,
     (
         t.revoke_time IS NULL AND t.expire_time > now() AND t.rotate_time > now() - $2::interval
         AND s.revoke_time IS NULL AND u.state = 'ACTIVE'

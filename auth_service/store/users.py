@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from auth_service.errors import EmailTaken
-from auth_service.models import Credentials, Session, User, UserState
+from auth_service.models import Credentials, Session, User, UserKind, UserState
 from auth_service.store.sessions import NewSession
 from shared import db, ids, sql
 from shared.db import Executor, Record
@@ -67,10 +67,14 @@ def user(row: Record) -> User:
     """The model of a row."""
     return User(
         id=row["id"],
-        email=row["email"],
+        kind=UserKind(row["kind"]),
+        email=row["email"] or "",
+        email_verify_time=row["email_verify_time"],
         display_name=row["display_name"],
+        locale=row["locale"],
         roles=tuple(row["roles"]),
         state=UserState(row["state"]),
+        purge_time=row["purge_time"],
         revision=row["revision"],
         create_time=row["create_time"],
         update_time=row["update_time"],

@@ -1,7 +1,8 @@
 -- name: find_many
 -- $1 the users
 -- index: users_pkey
-SELECT id, email, display_name, roles, state, revision, create_time, update_time
+SELECT
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 FROM users
 WHERE id = any($1::uuid[]);
 
@@ -10,7 +11,7 @@ WHERE id = any($1::uuid[]);
 -- $1 the email, normalised
 -- index: idx_users_email
 SELECT
-    id, email, display_name, roles, state, revision, create_time, update_time,
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time,
     password_hash, sign_up_request_id
 FROM users
 WHERE email = $1;
@@ -18,26 +19,29 @@ WHERE email = $1;
 -- name: insert_signed_in
 -- An account with its first session, the session's refresh token and the event, in one statement.
 -- $1 user, $2 email, $3 password hash, $4 display name, $5 request id or null
--- $6 session, $7 device label, $8 user agent, $9 address, $10 methods, $11 the session's lifetime
--- $12 token's id, $13 its digest, $14 event
+-- $6 session, $7 device label, $8 user agent, $9 address, $10 methods, $11 assurance, $12 the session's lifetime
+-- $13 token's id, $14 its digest, $15 event
 -- index: none, because it only inserts
 WITH "user" AS (
     INSERT INTO users (id, email, password_hash, display_name, sign_up_request_id)
     VALUES ($1, $2, $3, $4, $5)
-    RETURNING id, email, display_name, roles, state, revision, create_time, update_time
+    RETURNING
+        id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 ), session AS (
-    INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, expire_time)
-    VALUES ($6, $1, $7, $8, $9, $10, now() + $11)
-    RETURNING device_label, user_agent, address, auth_methods, create_time, expire_time
+    INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, assurance, expire_time)
+    VALUES ($6, $1, $7, $8, $9, $10, $11, now() + $12)
+    RETURNING
+        device_label, user_agent, address, auth_methods, assurance, auth_time, create_time, expire_time
 ), token AS (
     INSERT INTO user_tokens (id, user_id, session_id, type, token_digest, expire_time)
-    SELECT $12, $1, $6, 'REFRESH', $13, expire_time FROM session
+    SELECT $13, $1, $6, 'REFRESH', $14, expire_time FROM session
 ), event AS (
-    INSERT INTO audit_events (id, type, user_id, session_id, address) VALUES ($14, 'SIGN_UP', $1, $6, $9)
+    INSERT INTO audit_events (id, type, user_id, session_id, address) VALUES ($15, 'SIGN_UP', $1, $6, $9)
 )
 SELECT
-    u.id, u.email, u.display_name, u.roles, u.state, u.revision, u.create_time, u.update_time,
-    s.device_label, s.user_agent, s.address, s.auth_methods,
+    u.id, u.kind, u.email, u.email_verify_time, u.display_name, u.locale, u.roles, u.state, u.purge_time, u.revision,
+    u.create_time, u.update_time,
+    s.device_label, s.user_agent, s.address, s.auth_methods, s.assurance, s.auth_time,
     s.create_time AS session_create_time, s.expire_time AS session_expire_time
 FROM "user" u CROSS JOIN session s;
 
@@ -48,11 +52,14 @@ WITH changed AS (
     UPDATE users
     SET display_name = $2, revision = revision + 1, update_time = now()
     WHERE id = $1 AND revision = coalesce($3, revision)
-    RETURNING id, email, display_name, roles, state, revision, create_time, update_time
+    RETURNING
+        id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 ), debt AS (
     INSERT INTO cache_debts (key) SELECT $4 FROM changed
 )
-SELECT id, email, display_name, roles, state, revision, create_time, update_time FROM changed;
+SELECT
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
+FROM changed;
 
 -- name: update_password_hash
 -- Only from the very hash that was verified: a password changed meanwhile stays.
@@ -67,10 +74,13 @@ WITH changed AS (
     UPDATE users
     SET roles = $2, revision = revision + 1, update_time = now()
     WHERE email = $1
-    RETURNING id, email, display_name, roles, state, revision, create_time, update_time
+    RETURNING
+        id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 ), debt AS (
     INSERT INTO cache_debts (key) SELECT $3 || id FROM changed
 ), event AS (
     INSERT INTO audit_events (id, type, user_id, address) SELECT $4, 'ROLES_CHANGED', id, '' FROM changed
 )
-SELECT id, email, display_name, roles, state, revision, create_time, update_time FROM changed;
+SELECT
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
+FROM changed;

@@ -1,15 +1,19 @@
 """Who may call what. Each RPC declares its access in the proto; one that does not keeps the server from starting."""
 
+from dataclasses import dataclass
 from typing import Final
 
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from protos.options.v1 import access_pb2
+from shared import clock
 from shared.calls import Principal
-from shared.errors import PermissionDenied, Unauthenticated
+from shared.errors import PermissionDenied, StepUpRequired, Unauthenticated
 from shared.grpc.chain import Proceed, ServedCall
 from shared.grpc.verifier import Verifier
+from shared.identity import SessionKind
 
+STEP_UP_SECONDS: Final = 600
 _BEARER: Final = "bearer "
 _ROLES: Final = {access_pb2.ACCESS_SERVICE: "service", access_pb2.ACCESS_ADMIN: "admin"}
 # What every gRPC server offers and what operators decide on elsewhere: health checks and reflection.
@@ -20,32 +24,62 @@ class UndeclaredAccess(Exception):
     """An RPC does not say in its proto who may call it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodRule:
+    """What the proto of a method asks of its caller."""
+
+    public: bool
+    role: str | None
+    scope: str
+    step_up: bool
+
+    @classmethod
+    def of(cls, method: MethodDescriptor) -> "MethodRule":
+        """The rule that a method declares."""
+        options = method.GetOptions().Extensions
+        access = options[access_pb2.access]
+        if access == access_pb2.ACCESS_UNSPECIFIED:
+            raise UndeclaredAccess(f"{method.full_name} declares no access")
+        return cls(
+            public=access == access_pb2.ACCESS_PUBLIC,
+            role=_ROLES.get(access),
+            scope=options[access_pb2.scope],
+            step_up=options[access_pb2.step_up],
+        )
+
+    def check(self, principal: Principal) -> None:
+        """Refuse a caller who may not."""
+        if self.role is not None and self.role not in principal.roles:
+            raise PermissionDenied(required_role=self.role)
+        limited = principal.kind is not SessionKind.SIGN_IN and self.role is None
+        if (limited or principal.scopes) and self.scope not in principal.scopes:
+            raise PermissionDenied(required_scope=self.scope)
+        if self.step_up and not _fresh(principal):
+            raise StepUpRequired(max_age_seconds=STEP_UP_SECONDS)
+
+
 class CheckAccess:
     """The interceptor that lets in whom the proto names, and nobody where it names none."""
 
     def __init__(self, services: list[ServiceDescriptor], verifier: Verifier) -> None:
-        """Read the access of every RPC of the services."""
+        """Read the rule of every RPC of the services."""
         self._verifier = verifier
-        self._access = {path: level for service in services for path, level in _declared(service)}
+        self._rules = {
+            f"/{service.full_name}/{method.name}": MethodRule.of(method)
+            for service in services
+            for method in service.methods
+        }
 
     async def __call__(self, served: ServedCall, proceed: Proceed) -> None:
         """Find out who calls, and refuse who may not."""
-        method = served.call.method
-        access = self._access.get(method, access_pb2.ACCESS_UNSPECIFIED)
-        if access == access_pb2.ACCESS_UNSPECIFIED and not method.startswith(_OPEN_SERVICES):
-            raise PermissionDenied
-        if access not in (access_pb2.ACCESS_UNSPECIFIED, access_pb2.ACCESS_PUBLIC):
+        rule = self._rules.get(served.call.method)
+        if rule is None:
+            if not served.call.method.startswith(_OPEN_SERVICES):
+                raise PermissionDenied
+        elif not rule.public:
             served.call.principal = principal = await self._verifier.verify(_bearer_token(served))
-            _check_role(access, principal)
+            rule.check(principal)
         await proceed()
-
-
-def _declared(service: ServiceDescriptor) -> list[tuple[str, access_pb2.Access.ValueType]]:
-    levels = [(method, method.GetOptions().Extensions[access_pb2.access]) for method in service.methods]
-    for method, level in levels:
-        if level == access_pb2.ACCESS_UNSPECIFIED:
-            raise UndeclaredAccess(f"{service.full_name}.{method.name} declares no access")
-    return [(f"/{service.full_name}/{method.name}", level) for method, level in levels]
 
 
 def _bearer_token(served: ServedCall) -> str:
@@ -55,7 +89,8 @@ def _bearer_token(served: ServedCall) -> str:
     return value[len(_BEARER) :]
 
 
-def _check_role(access: access_pb2.Access.ValueType, principal: Principal) -> None:
-    role = _ROLES.get(access)
-    if role is not None and role not in principal.roles:
-        raise PermissionDenied(required_role=role)
+def _fresh(principal: Principal) -> bool:
+    """Whether a person has authenticated in the last minutes."""
+    if principal.kind is not SessionKind.SIGN_IN or principal.auth_time is None:
+        return False
+    return (clock.now() - principal.auth_time).total_seconds() <= STEP_UP_SECONDS

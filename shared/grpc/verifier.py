@@ -13,11 +13,17 @@ from shared.batch import Batcher
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
 from shared.grpc.errors import code_of
+from shared.identity import SessionKind
 
 log = structlog.get_logger()
 
 _ASK_SECONDS: Final = 2.0
 _MAX_TOKENS: Final = 100
+_KINDS: Final = {
+    resources_pb2.SESSION_KIND_SIGN_IN: SessionKind.SIGN_IN,
+    resources_pb2.SESSION_KIND_API_KEY: SessionKind.API_KEY,
+    resources_pb2.SESSION_KIND_CLIENT_SECRET: SessionKind.CLIENT_SECRET,
+}
 
 
 class Verifier(Protocol):
@@ -57,8 +63,13 @@ def _principal(result: auth_service_pb2.VerifyTokenResponse) -> Principal | Exce
     return Principal(
         user_id=UUID(result.user_id),
         session_id=UUID(result.session_id),
+        kind=_KINDS.get(result.session_kind, SessionKind.SIGN_IN),
         roles=tuple(result.roles),
+        scopes=tuple(result.scopes),
         auth_methods=tuple(result.auth_methods),
+        assurance=result.assurance_level,
+        auth_time=result.auth_time.ToDatetime(UTC) if result.HasField("auth_time") else None,
+        actor_id=UUID(result.actor_id) if result.actor_id else None,
         expire_time=result.expire_time.ToDatetime(UTC),
     )
 

@@ -295,6 +295,10 @@ class VerifyTokenResponse(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     AUTH_METHODS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SESSION_KIND_FIELD_NUMBER: _builtins.int
+    ASSURANCE_LEVEL_FIELD_NUMBER: _builtins.int
+    AUTH_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_ID_FIELD_NUMBER: _builtins.int
     active: _builtins.bool
     """Whether the token is to be accepted now."""
     inactive_reason: _resources_pb2.InactiveReason.ValueType
@@ -303,6 +307,12 @@ class VerifyTokenResponse(_message.Message):
     """The user's id."""
     session_id: _builtins.str
     """The session's id."""
+    session_kind: _resources_pb2.SessionKind.ValueType
+    """What the token's session is held with."""
+    assurance_level: _builtins.int
+    """How surely the user proved who they are, as an authenticator assurance level of NIST SP 800-63B: 1 or 2."""
+    actor_id: _builtins.str
+    """The service account that acts on the user's behalf (RFC 8693 section 4.1); empty where the user acts."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The user's roles at this moment, whatever they were when the token was minted."""
@@ -319,6 +329,10 @@ class VerifyTokenResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """When the token expires by itself. It may be revoked before: do not take the answer for good that long."""
 
+    @_builtins.property
+    def auth_time(self) -> _timestamp_pb2.Timestamp:
+        """When the user last proved who they are in this session."""
+
     def __init__(
         self,
         *,
@@ -330,10 +344,14 @@ class VerifyTokenResponse(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         auth_methods: _abc.Iterable[_builtins.str] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        session_kind: _resources_pb2.SessionKind.ValueType = ...,
+        assurance_level: _builtins.int = ...,
+        auth_time: _timestamp_pb2.Timestamp | None = ...,
+        actor_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "auth_methods", b"auth_methods", "expire_time", b"expire_time", "inactive_reason", b"inactive_reason", "roles", b"roles", "scopes", b"scopes", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "actor_id", b"actor_id", "assurance_level", b"assurance_level", "auth_methods", b"auth_methods", "auth_time", b"auth_time", "expire_time", b"expire_time", "inactive_reason", b"inactive_reason", "roles", b"roles", "scopes", b"scopes", "session_id", b"session_id", "session_kind", b"session_kind", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eprotos/auth/v1/resources.proto\x12\x07\x61uth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12!\n\x05state\x18\x05 \x01(\x0e\x32\x12.auth.v1.UserState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\"\xbe\x02\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\x05 \x03(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\n \x01(\x08\"\xbc\x01\n\x06Tokens\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\t\n\x01y\x18\x04 \x01(\t\x12\t\n\x01n\x18\x05 \x01(\t\x12\t\n\x01\x65\x18\x06 \x01(\t\x12\x0b\n\x03kid\x18\x07 \x01(\t\x12\x0b\n\x03\x61lg\x18\x08 \x01(\t\x12\x0b\n\x03use\x18\t \x01(\t*X\n\tUserState\x12\x1a\n\x16USER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11USER_STATE_ACTIVE\x10\x01\x12\x18\n\x14USER_STATE_SUSPENDED\x10\x02*\xca\x01\n\x0eInactiveReason\x12\x1f\n\x1bINACTIVE_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19INACTIVE_REASON_MALFORMED\x10\x01\x12\x1b\n\x17INACTIVE_REASON_INVALID\x10\x02\x12\x1b\n\x17INACTIVE_REASON_EXPIRED\x10\x03\x12\x1b\n\x17INACTIVE_REASON_REVOKED\x10\x04\x12!\n\x1dINACTIVE_REASON_USER_INACTIVE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eprotos/auth/v1/resources.proto\x12\x07\x61uth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\r\n\x05roles\x18\x04 \x03(\t\x12!\n\x05state\x18\x05 \x01(\x0e\x32\x12.auth.v1.UserState\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12\x1f\n\x04kind\x18\t \x01(\x0e\x32\x11.auth.v1.UserKind\x12\x16\n\x0e\x65mail_verified\x18\n \x01(\x08\x12\x0e\n\x06locale\x18\x0b \x01(\t\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xba\x03\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x02 \x01(\t\x12\x12\n\nuser_agent\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x14\n\x0c\x61uth_methods\x18\x05 \x03(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\n \x01(\x08\x12\"\n\x04kind\x18\x0b \x01(\x0e\x32\x14.auth.v1.SessionKind\x12\x0e\n\x06scopes\x18\x0c \x03(\t\x12\x17\n\x0f\x61ssurance_level\x18\r \x01(\x05\x12-\n\tauth_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbc\x01\n\x06Tokens\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12<\n\x18\x61\x63\x63\x65ss_token_expire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01\x12=\n\x19refresh_token_expire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"y\n\nJsonWebKey\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\t\n\x01y\x18\x04 \x01(\t\x12\t\n\x01n\x18\x05 \x01(\t\x12\t\n\x01\x65\x18\x06 \x01(\t\x12\x0b\n\x03kid\x18\x07 \x01(\t\x12\x0b\n\x03\x61lg\x18\x08 \x01(\t\x12\x0b\n\x03use\x18\t \x01(\t*p\n\tUserState\x12\x1a\n\x16USER_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11USER_STATE_ACTIVE\x10\x01\x12\x18\n\x14USER_STATE_SUSPENDED\x10\x02\x12\x16\n\x12USER_STATE_DELETED\x10\x03*R\n\x08UserKind\x12\x19\n\x15USER_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10USER_KIND_PERSON\x10\x01\x12\x15\n\x11USER_KIND_SERVICE\x10\x02*\x7f\n\x0bSessionKind\x12\x1c\n\x18SESSION_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14SESSION_KIND_SIGN_IN\x10\x01\x12\x18\n\x14SESSION_KIND_API_KEY\x10\x02\x12\x1e\n\x1aSESSION_KIND_CLIENT_SECRET\x10\x03*\xca\x01\n\x0eInactiveReason\x12\x1f\n\x1bINACTIVE_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19INACTIVE_REASON_MALFORMED\x10\x01\x12\x1b\n\x17INACTIVE_REASON_INVALID\x10\x02\x12\x1b\n\x17INACTIVE_REASON_EXPIRED\x10\x03\x12\x1b\n\x17INACTIVE_REASON_REVOKED\x10\x04\x12!\n\x1dINACTIVE_REASON_USER_INACTIVE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,16 +36,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENS'].fields_by_name['access_token']._serialized_options = b'\200\001\001'
   _globals['_TOKENS'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_TOKENS'].fields_by_name['refresh_token']._serialized_options = b'\200\001\001'
-  _globals['_USERSTATE']._serialized_start=931
-  _globals['_USERSTATE']._serialized_end=1019
-  _globals['_INACTIVEREASON']._serialized_start=1022
-  _globals['_INACTIVEREASON']._serialized_end=1224
+  _globals['_USERSTATE']._serialized_start=1176
+  _globals['_USERSTATE']._serialized_end=1288
+  _globals['_USERKIND']._serialized_start=1290
+  _globals['_USERKIND']._serialized_end=1372
+  _globals['_SESSIONKIND']._serialized_start=1374
+  _globals['_SESSIONKIND']._serialized_end=1501
+  _globals['_INACTIVEREASON']._serialized_start=1504
+  _globals['_INACTIVEREASON']._serialized_end=1706
   _globals['_USER']._serialized_start=77
-  _globals['_USER']._serialized_end=294
-  _globals['_SESSION']._serialized_start=297
-  _globals['_SESSION']._serialized_end=615
-  _globals['_TOKENS']._serialized_start=618
-  _globals['_TOKENS']._serialized_end=806
-  _globals['_JSONWEBKEY']._serialized_start=808
-  _globals['_JSONWEBKEY']._serialized_end=929
+  _globals['_USER']._serialized_end=415
+  _globals['_SESSION']._serialized_start=418
+  _globals['_SESSION']._serialized_end=860
+  _globals['_TOKENS']._serialized_start=863
+  _globals['_TOKENS']._serialized_end=1051
+  _globals['_JSONWEBKEY']._serialized_start=1053
+  _globals['_JSONWEBKEY']._serialized_end=1174
 # @@protoc_insertion_point(module_scope)

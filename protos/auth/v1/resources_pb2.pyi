@@ -36,6 +36,8 @@ class _UserStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserState.V
     """In use."""
     USER_STATE_SUSPENDED: _UserState.ValueType  # 2
     """Shut by an administrator: its tokens are inactive, and it can neither log in nor refresh."""
+    USER_STATE_DELETED: _UserState.ValueType  # 3
+    """Deleted by its owner, and erased at its `purge_time`: nothing can be done with it but to take that back."""
 
 class UserState(_UserState, metaclass=_UserStateEnumTypeWrapper):
     """Whether an account may be used."""
@@ -46,7 +48,61 @@ USER_STATE_ACTIVE: UserState.ValueType  # 1
 """In use."""
 USER_STATE_SUSPENDED: UserState.ValueType  # 2
 """Shut by an administrator: its tokens are inactive, and it can neither log in nor refresh."""
+USER_STATE_DELETED: UserState.ValueType  # 3
+"""Deleted by its owner, and erased at its `purge_time`: nothing can be done with it but to take that back."""
 Global___UserState: _TypeAlias = UserState  # noqa: Y015
+
+class _UserKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UserKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UserKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    USER_KIND_UNSPECIFIED: _UserKind.ValueType  # 0
+    """Never sent."""
+    USER_KIND_PERSON: _UserKind.ValueType  # 1
+    """A person, who logs in."""
+    USER_KIND_SERVICE: _UserKind.ValueType  # 2
+    """A machine: a service account, which has credentials of its own and no email."""
+
+class UserKind(_UserKind, metaclass=_UserKindEnumTypeWrapper):
+    """Who an account belongs to."""
+
+USER_KIND_UNSPECIFIED: UserKind.ValueType  # 0
+"""Never sent."""
+USER_KIND_PERSON: UserKind.ValueType  # 1
+"""A person, who logs in."""
+USER_KIND_SERVICE: UserKind.ValueType  # 2
+"""A machine: a service account, which has credentials of its own and no email."""
+Global___UserKind: _TypeAlias = UserKind  # noqa: Y015
+
+class _SessionKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_KIND_UNSPECIFIED: _SessionKind.ValueType  # 0
+    """Never sent."""
+    SESSION_KIND_SIGN_IN: _SessionKind.ValueType  # 1
+    """A sign-in on a device."""
+    SESSION_KIND_API_KEY: _SessionKind.ValueType  # 2
+    """An API key of a user."""
+    SESSION_KIND_CLIENT_SECRET: _SessionKind.ValueType  # 3
+    """A client secret of a service account."""
+
+class SessionKind(_SessionKind, metaclass=_SessionKindEnumTypeWrapper):
+    """What a session is held with."""
+
+SESSION_KIND_UNSPECIFIED: SessionKind.ValueType  # 0
+"""Never sent."""
+SESSION_KIND_SIGN_IN: SessionKind.ValueType  # 1
+"""A sign-in on a device."""
+SESSION_KIND_API_KEY: SessionKind.ValueType  # 2
+"""An API key of a user."""
+SESSION_KIND_CLIENT_SECRET: SessionKind.ValueType  # 3
+"""A client secret of a service account."""
+Global___SessionKind: _TypeAlias = SessionKind  # noqa: Y015
 
 class _InactiveReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -98,6 +154,10 @@ class User(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    PURGE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7. Output only."""
     email: _builtins.str
@@ -114,6 +174,12 @@ class User(_message.Message):
     """Stands for this state of the account: another after each change. Opaque. Send it back with UpdateProfile to have
     the change refused (ETAG_MISMATCH) if somebody else came first.
     """
+    kind: Global___UserKind.ValueType
+    """Who the account belongs to. Output only."""
+    email_verified: _builtins.bool
+    """Whether the person has shown that they receive mail at `email`. Output only."""
+    locale: _builtins.str
+    """The language for mails to the person (BCP 47, such as `de` or `pt-BR`). At most 35 characters; may be empty."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the account may do beside what every user may: `user`, `admin`, `service`. Sorted. Output only."""
@@ -126,6 +192,10 @@ class User(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When the account last changed. Output only."""
 
+    @_builtins.property
+    def purge_time(self) -> _timestamp_pb2.Timestamp:
+        """When a DELETED account is erased. Unset in other states. Output only."""
+
     def __init__(
         self,
         *,
@@ -137,10 +207,14 @@ class User(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        kind: Global___UserKind.ValueType = ...,
+        email_verified: _builtins.bool = ...,
+        locale: _builtins.str = ...,
+        purge_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "purge_time", b"purge_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "etag", b"etag", "id", b"id", "roles", b"roles", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "email", b"email", "email_verified", b"email_verified", "etag", b"etag", "id", b"id", "kind", b"kind", "locale", b"locale", "purge_time", b"purge_time", "roles", b"roles", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -162,6 +236,10 @@ class Session(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     CURRENT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SCOPES_FIELD_NUMBER: _builtins.int
+    ASSURANCE_LEVEL_FIELD_NUMBER: _builtins.int
+    AUTH_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7; the `sid` claim of the session's access tokens. Output only."""
     device_label: _builtins.str
@@ -172,6 +250,12 @@ class Session(_message.Message):
     """The network address of the sign-in, as text (IPv4 or IPv6)."""
     current: _builtins.bool
     """Whether this is the session that the call itself was made with."""
+    kind: Global___SessionKind.ValueType
+    """What the session is held with."""
+    assurance_level: _builtins.int
+    """How surely the user proved who they are, as an authenticator assurance level of NIST SP 800-63B: 1 is one factor,
+    2 is two.
+    """
     @_builtins.property
     def auth_methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """How the user proved who they are, by RFC 8176: `pwd` for a password."""
@@ -192,6 +276,14 @@ class Session(_message.Message):
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
         """When it was logged out or revoked. Unset while it stands."""
 
+    @_builtins.property
+    def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the session is limited to; empty where it may do all that its user may."""
+
+    @_builtins.property
+    def auth_time(self) -> _timestamp_pb2.Timestamp:
+        """When the user last proved who they are in this session."""
+
     def __init__(
         self,
         *,
@@ -205,10 +297,14 @@ class Session(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         current: _builtins.bool = ...,
+        kind: Global___SessionKind.ValueType = ...,
+        scopes: _abc.Iterable[_builtins.str] | None = ...,
+        assurance_level: _builtins.int = ...,
+        auth_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auth_time", b"auth_time", "create_time", b"create_time", "expire_time", b"expire_time", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "auth_methods", b"auth_methods", "create_time", b"create_time", "current", b"current", "device_label", b"device_label", "expire_time", b"expire_time", "id", b"id", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "user_agent", b"user_agent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "assurance_level", b"assurance_level", "auth_methods", b"auth_methods", "auth_time", b"auth_time", "create_time", b"create_time", "current", b"current", "device_label", b"device_label", "expire_time", b"expire_time", "id", b"id", "kind", b"kind", "last_used_time", b"last_used_time", "revoke_time", b"revoke_time", "scopes", b"scopes", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,7 +322,8 @@ class Tokens(_message.Message):
     REFRESH_TOKEN_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """A signed JWT (RFC 7519) to send as `authorization: Bearer <it>`. Valid for about ten minutes. Treat as opaque, or
-    verify it with the keys of GetJwks; its claims are sub (user), sid (session), jti, iat, exp, iss, aud, roles, amr.
+    verify it with the keys of GetJwks; its claims are sub (user), sid (session), jti, iat, exp, iss, aud, roles, amr,
+    acr (`aal1` or `aal2`) and auth_time.
     """
     refresh_token: _builtins.str
     """Good for RefreshToken only. Opaque, at most 512 characters. Each refresh replaces it."""

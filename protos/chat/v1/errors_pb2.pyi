@@ -41,7 +41,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     repeat; if that is refused too, log in.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 3
-    """PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.
+    """PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`, or the
+    scope in the fact `required_scope`.
     Do not repeat.
     """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 4
@@ -69,6 +70,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 11
     """INTERNAL. A mistake of ours; the log has it under the call's id, here also the fact `request_id`. Repeating seldom
     helps; report it.
+    """
+    ERROR_REASON_STEP_UP_REQUIRED: _ErrorReason.ValueType  # 12
+    """PERMISSION_DENIED. The call needs an authentication of the last minutes (the fact `max_age_seconds` says how many),
+    and this session's is older. Have the user prove again who they are, and repeat with the new tokens.
     """
     ERROR_REASON_CONVERSATION_NOT_FOUND: _ErrorReason.ValueType  # 100
     """NOT_FOUND. No such conversation of the caller's; a deleted one ends here after its `purge_time`."""
@@ -102,7 +107,8 @@ fact `inactive_reason` says which (auth.v1.InactiveReason without its prefix). C
 repeat; if that is refused too, log in.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 3
-"""PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`.
+"""PERMISSION_DENIED. The token is good, but not for this method: it lacks the role in the fact `required_role`, or the
+scope in the fact `required_scope`.
 Do not repeat.
 """
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 4
@@ -130,6 +136,10 @@ ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 10
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 11
 """INTERNAL. A mistake of ours; the log has it under the call's id, here also the fact `request_id`. Repeating seldom
 helps; report it.
+"""
+ERROR_REASON_STEP_UP_REQUIRED: ErrorReason.ValueType  # 12
+"""PERMISSION_DENIED. The call needs an authentication of the last minutes (the fact `max_age_seconds` says how many),
+and this session's is older. Have the user prove again who they are, and repeat with the new tokens.
 """
 ERROR_REASON_CONVERSATION_NOT_FOUND: ErrorReason.ValueType  # 100
 """NOT_FOUND. No such conversation of the caller's; a deleted one ends here after its `purge_time`."""

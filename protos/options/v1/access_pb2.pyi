@@ -3,7 +3,7 @@
 isort:skip_file
 options.v1: what Parley's own contracts say about themselves.
 
-One option so far: who may call an RPC. Both services refuse, at start, a method that declares no access.
+Who may call an RPC, and on which conditions. Both services refuse, at start, a method that declares no access.
 """
 
 from google.protobuf import descriptor as _descriptor
@@ -58,5 +58,15 @@ ACCESS_ADMIN: Access.ValueType  # 4
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 ACCESS_FIELD_NUMBER: _builtins.int
+SCOPE_FIELD_NUMBER: _builtins.int
+STEP_UP_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """The access of a method; every method has it. The number is from the range kept for use inside an organisation."""
+scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""The scope that a limited caller needs for the method, such as `chat.read`. Who is signed in as a person is not
+limited; an API key is, and may not call a method that names no scope.
+"""
+step_up: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether the method needs an authentication of the last ten minutes (NIST SP 800-63B section 4.1.3): a person's, for
+a machine's credential is not enough. Otherwise: STEP_UP_REQUIRED.
+"""

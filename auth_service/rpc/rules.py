@@ -1,0 +1,36 @@
+"""The rules that each servicer calls."""
+
+from dataclasses import dataclass
+
+from auth_service.accounts import Accounts
+from auth_service.keys import Keys
+from auth_service.rpc.session_pages import SessionPages
+from auth_service.sessions import Sessions
+from auth_service.sign_ins import SignIns
+from auth_service.verification import TokenVerifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthRules:
+    """What AuthService serves with."""
+
+    sign_ins: SignIns
+    sessions: Sessions
+    verifier: TokenVerifier
+    keys: Keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRules:
+    """What AccountService serves with."""
+
+    accounts: Accounts
+    sessions: Sessions
+    session_pages: SessionPages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminRules:
+    """What AdminService serves with."""
+
+    accounts: Accounts
