@@ -17,7 +17,7 @@ from shared import crypto
 
 PREFIX: Final = "parley_rt_"
 FIRST_GENERATION: Final = 1
-MAX_LENGTH: Final = 512
+MAX_LENGTH: Final = 4096
 _BODY: Final = struct.Struct(">16sI")
 _MAC_BYTES: Final = 32
 

@@ -30,7 +30,7 @@ async def test_a_client_checks_a_token_with_the_keys_of_get_jwks_alone(auth: Aut
     assert claims["sub"] == made.user.id
     assert claims["sid"] == made.session.id
     assert claims["exp"] == made.tokens.access_token_expire_time.seconds
-    assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles", "amr"}
+    assert set(claims) == {"iss", "aud", "sub", "sid", "jti", "iat", "exp", "roles", "amr", "acr", "auth_time"}
     assert 570 <= claims["exp"] - claims["iat"] <= 600
 
 

@@ -23,6 +23,7 @@ from protos.auth.v1.resources_pb2 import (
     INACTIVE_REASON_MALFORMED,
     INACTIVE_REASON_REVOKED,
     INACTIVE_REASON_USER_INACTIVE,
+    SESSION_KIND_SIGN_IN,
     InactiveReason,
 )
 from tests.auth.forge import Forge, encode, forge
@@ -253,6 +254,9 @@ async def test_an_active_token_tells_whose_it_is(auth: Auth) -> None:
         session_id=made.session.id,
         auth_methods=["pwd"],
         expire_time=made.tokens.access_token_expire_time,
+        session_kind=SESSION_KIND_SIGN_IN,
+        assurance_level=1,
+        auth_time=made.session.auth_time,
     )
 
 

@@ -66,7 +66,7 @@ STATED = [
     ("`password`, at log-in", f"{passwords.MAX_LENGTH} code points"),
     ("`display_name`, `device_label`", f"{auth_parse._MAX_DISPLAY_NAME} characters"),
     ("`display_name`, `device_label`", f"{auth_parse._MAX_LABEL} characters"),
-    ("`refresh_token`", f"{refresh_tokens.MAX_LENGTH} characters"),
+    ("`refresh_token`", f"{refresh_tokens.MAX_LENGTH:,} characters"),
     ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_TOKENS}"),
     ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_IDS}"),
     ("length of an access token", f"{number(access_tokens.MAX_LENGTH)} characters"),

@@ -221,7 +221,7 @@ class RefreshTokenRequest(_message.Message):
 
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     refresh_token: _builtins.str
-    """The newest refresh token the client has stored. At most 512 characters."""
+    """The newest refresh token the client has stored. At most 4,096 characters."""
     def __init__(
         self,
         *,
