@@ -6,6 +6,7 @@ the loop, behind a queue that turns away early what it could not serve in time.
 
 import asyncio
 import os
+import re
 import threading
 import unicodedata
 from collections.abc import Awaitable, Callable
@@ -27,8 +28,12 @@ _MAX_RAW: Final = 4 * MAX_LENGTH  # NFKC makes one of at most four
 _NICE: Final = 10
 _MAX_QUEUE: Final = 256
 _PATIENCE_SECONDS: Final = 10.0
+_SEPARATORS: Final = re.compile(r"[\s.,_+@'-]+")
 _COMMON: Final = frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
-_OURS: Final = ("parley", "parley123", "parleyauth", "parleychat", "parleypassword")
+_OURS: Final = ("parley", "parleypassword", "authservice", "chatservice")
+_PIECE: Final = 4  # code points of a name or an address that count as a piece of it
+_LEFT: Final = 5  # so many beside such pieces make a password of their own
+_MAX_OWN: Final = 300  # of an address or a name; both are shorter once they are accepted
 
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
@@ -45,19 +50,40 @@ def overlong(password: str) -> bool:
     return len(password) > _MAX_RAW or len(normalise(password)) > MAX_LENGTH
 
 
-def objection(password: str, email: str) -> str | None:
-    """Why a new password is refused, or None; lengths are in code points after normalisation."""
+def objection(password: str, *, email: str, display_name: str) -> str | None:
+    """Why a new password of this account is refused, or None; lengths are in code points after normalisation."""
     if overlong(password):
         return OVERLONG
     normalised = normalise(password)
     if len(normalised) < MIN_LENGTH:
         return f"must have at least {MIN_LENGTH} characters"
     plain = normalised.casefold()
-    if plain in _COMMON or plain in _OURS:
+    if plain in _COMMON:
         return "is one of the most common passwords: choose another"
-    if email and plain in (email.casefold(), email.casefold().partition("@")[0]):
-        return "must not be the email address or a part of it"
+    if _little_more_than(plain, _pieces(*_OURS)):
+        return "must not be little more than the name of this service"
+    if _little_more_than(plain, _pieces(email, display_name)):
+        return "must not be little more than the email address or the name"
     return None
+
+
+def _pieces(*texts: str) -> set[str]:
+    """What an address or a name consists of: itself, its words, and for an address its two parts."""
+    plain = [normalise(text[:_MAX_OWN]).casefold() for text in texts]
+    parts = [part for text in plain for part in (text, *text.split("@"), *_SEPARATORS.split(text))]
+    return {joined for joined in map(_joined, parts) if len(joined) >= _PIECE}
+
+
+def _joined(text: str) -> str:
+    return _SEPARATORS.sub("", text)
+
+
+def _little_more_than(password: str, pieces: set[str]) -> bool:
+    """Whether less than five code points are left of a password without these pieces (ASVS 6.2.11)."""
+    whole = left = _joined(password)
+    for piece in sorted(pieces, key=len, reverse=True):
+        left = left.replace(piece, "")
+    return left != whole and len(left) < _LEFT
 
 
 class Passwords:

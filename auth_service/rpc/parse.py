@@ -21,7 +21,7 @@ def sign_up(request: auth_service_pb2.SignUpRequest) -> SignUp:
     """The command of a sign-up."""
     violations = Violations()
     email = _email(violations, request.email)
-    objection = passwords.objection(request.password, email)
+    objection = passwords.objection(request.password, email=email, display_name=request.display_name)
     if objection is not None:
         violations.add("password", objection)
     command = SignUp(
