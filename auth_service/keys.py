@@ -4,16 +4,16 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from jwt.algorithms import OKPAlgorithm
 
 from auth_service.models import SigningKeyRow
 from auth_service.store import signing_keys
-from shared import crypto
+from shared import jwks
 from shared.config import Unusable
+from shared.crypto import SealingKeys
 from shared.db import Executor
+from shared.jwks import PublicKey
 
 ALGORITHM: Final = "EdDSA"
 REFRESH_SECONDS: Final = 30.0
@@ -30,11 +30,11 @@ class SigningKey:
 class Keys:
     """What signs, and what checks."""
 
-    def __init__(self, executor: Executor, sealing_key: bytes) -> None:
+    def __init__(self, executor: Executor, sealing: SealingKeys) -> None:
         """Know no key before `load`."""
-        self._executor, self._sealing_key = executor, sealing_key
+        self._executor, self._sealing = executor, sealing
         self._signing: SigningKey | None = None
-        self.public: dict[str, Ed25519PublicKey] = {}
+        self.public: dict[str, PublicKey] = {}
         self.jwks: list[dict[str, str]] = []
 
     @property
@@ -51,38 +51,23 @@ class Keys:
             await signing_keys.insert_if_none_signs(self._executor, self._generate())
             rows = await signing_keys.list_all(self._executor)
         self.jwks = [row.public_jwk for row in rows]
-        self.public = {row.kid: _public(row.public_jwk) for row in rows}
+        self.public = jwks.key_set(self.jwks)
         self._signing = next(self._open(row) for row in rows if row.state == "SIGNING")
 
     def _generate(self) -> SigningKeyRow:
         kid = secrets.token_urlsafe(12)
         private = Ed25519PrivateKey.generate()
         raw = private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
-        public: dict[str, str] = orjson.loads(OKPAlgorithm.to_jwk(private.public_key()))
         return SigningKeyRow(
             kid=kid,
             algorithm=ALGORITHM,
-            public_jwk={
-                "kty": public["kty"],
-                "crv": public["crv"],
-                "x": public["x"],
-                "kid": kid,
-                "alg": ALGORITHM,
-                "use": "sig",
-            },
-            private_key_sealed=crypto.seal(self._sealing_key, raw, kid.encode()),
+            public_jwk=jwks.to_jwk(kid, PublicKey(ALGORITHM, private.public_key())),
+            private_key_sealed=self._sealing.seal(raw, kid.encode()),
             state="SIGNING",
         )
 
     def _open(self, row: SigningKeyRow) -> SigningKey:
-        raw = crypto.unseal(self._sealing_key, row.private_key_sealed, row.kid.encode())
+        raw = self._sealing.unseal(row.private_key_sealed, row.kid.encode())
         if raw is None:
             raise Unusable("master_key", "is not the key that the signing keys in this database were sealed with")
         return SigningKey(row.kid, Ed25519PrivateKey.from_private_bytes(raw))
-
-
-def _public(jwk: dict[str, str]) -> Ed25519PublicKey:
-    key = OKPAlgorithm.from_jwk(dict(jwk))
-    if not isinstance(key, Ed25519PublicKey):
-        raise TypeError("a private key stands where a public one belongs")
-    return key

@@ -13,13 +13,12 @@ from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
-from shared import crypto
+from shared.crypto import MAC_BYTES, MacKeys
 
 PREFIX: Final = "parley_rt_"
 FIRST_GENERATION: Final = 1
 MAX_LENGTH: Final = 4096
 _BODY: Final = struct.Struct(">16sI")
-_MAC_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,29 +32,33 @@ class RefreshToken:
 class RefreshTokens:
     """Writes and reads refresh tokens."""
 
-    def __init__(self, key: bytes) -> None:
-        """Sign with a key of its own."""
-        self._key = key
+    def __init__(self, keys: MacKeys) -> None:
+        """Sign with keys of its own."""
+        self._keys = keys
 
     def write(self, token: RefreshToken) -> str:
         """The text of a token."""
         body = _BODY.pack(token.session_id.bytes, token.generation)
-        return PREFIX + base64.urlsafe_b64encode(body + crypto.mac(self._key, body)).rstrip(b"=").decode()
+        return _text(body, self._keys.mac(body))
 
     def read(self, text: str) -> RefreshToken | None:
-        """The token in a text; None unless we wrote it, to the letter."""
+        """The token in a text; None unless we wrote it, to the letter, under the present or the former key."""
         encoded = text.removeprefix(PREFIX)
         try:
             raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
         except (binascii.Error, ValueError):
             return None
-        if len(raw) != _BODY.size + _MAC_BYTES:
+        if len(raw) != _BODY.size + MAC_BYTES:
             return None
-        if not hmac.compare_digest(raw[_BODY.size :], crypto.mac(self._key, raw[: _BODY.size])):
+        body = raw[: _BODY.size]
+        if not any(hmac.compare_digest(_text(body, tag), text) for tag in self._keys.tags(body)):
             return None
-        session, generation = _BODY.unpack_from(raw)
-        token = RefreshToken(UUID(bytes=session), generation)
-        return token if self.write(token) == text else None
+        session, generation = _BODY.unpack(body)
+        return RefreshToken(UUID(bytes=session), generation)
+
+
+def _text(body: bytes, tag: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(body + tag).rstrip(b"=").decode()
 
 
 def digest(session_id: UUID) -> bytes:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Final
 
 from auth_service import cleanup, keys
@@ -29,7 +28,6 @@ from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, aut
 from protos.auth.v1 import admin_service_pb2 as admin_pb2
 from protos.auth.v1 import auth_service_pb2 as auth_pb2
 from shared import cleanup as batches
-from shared import crypto
 from shared.access_tokens import TokenChecker
 from shared.cache import Cache
 from shared.grpc.runtime import Resources, resources, serving
@@ -47,14 +45,14 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
     async with resources("parley-auth", config) as held:
         cache = Cache(held.link, CacheEpochs(held.control))
         await cache.start(held.background)
-        signing = Keys(held.database, crypto.derive(config.master_key_bytes, "signing keys"))
+        signing = Keys(held.database, config.key_ring.sealing("signing keys"))
         await signing.load()
         held.background.every(keys.REFRESH_SECONDS, "signing keys", signing.load)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
         batches.schedule(cleanup.tasks(), held.database, held.background)
         passwords = Passwords(config.hash_threads)
         directory = Directory(held.database, cache)
-        verifier = TokenVerifier(TokenChecker(keys.ALGORITHM, config.issuer, _OWN_AUDIENCE), signing, directory)
+        verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
         services = _services(config, held, directory, passwords, signing, verifier)
         try:
             async with serving(config, held, services, verifier, "auth.parley") as server:
@@ -80,17 +78,17 @@ def _services(
     signing: Keys,
     verifier: TokenVerifier,
 ) -> list[Service]:
-    derive = partial(crypto.derive, config.master_key_bytes)
+    ring = config.key_ring
     issuer = Issuer(
         Minter(signing, config.issuer, config.access_token_lifetime),
-        RefreshTokens(derive("refresh tokens")),
+        RefreshTokens(ring.macs("refresh tokens")),
         config.lifetimes,
     )
-    limits = AuthLimits(RateLimiter(held.link, derive("rate limits")), config.volumes)
+    limits = AuthLimits(RateLimiter(held.link, ring.derive("rate limits")), config.volumes)
     sign_ins = SignIns(held.database, passwords, limits, issuer, held.background)
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
-    pages = SessionPages(sessions, PageTokens(derive("page tokens")))
+    pages = SessionPages(sessions, PageTokens(ring.macs("page tokens")))
     auth = AuthService(AuthRules(sign_ins=sign_ins, sessions=sessions, verifier=verifier, keys=signing))
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
     admin = AdminService(AdminRules(accounts=profiles))

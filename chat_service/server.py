@@ -29,7 +29,6 @@ from protos.chat.v1 import (
     message_service_pb2_grpc,
 )
 from shared import cleanup as shared_cleanup
-from shared import crypto
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.grpc.verifier import RemoteVerifier
@@ -63,7 +62,7 @@ async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
 
 
 def _services(config: ChatConfig, held: Resources) -> list[Service]:
-    pages = Pages(PageTokens(crypto.derive(config.master_key_bytes, "page tokens")))
+    pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
     links = ConversationSessions(held.database)
     conversations = ConversationService(Conversations(held.database, config.retention), links, pages)
     messages = MessageService(Messages(held.database), pages)

@@ -17,9 +17,9 @@ from uuid import UUID
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from shared import clock
+from shared.jwks import PublicKey
 
 TYPE: Final = "at+jwt"
 MAX_LENGTH: Final = 4096
@@ -47,6 +47,14 @@ class TokenRefused(Exception):
         super().__init__(refusal.value)
 
 
+class UnknownKey(TokenRefused):
+    """The token names a key that is not in the set: whoever holds a copy of the set may ask for a newer one."""
+
+    def __init__(self) -> None:
+        """Invalid, as far as is known."""
+        super().__init__(Refusal.INVALID)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What a token says, all of it checked."""
@@ -54,6 +62,7 @@ class Claims:
     user_id: UUID
     session_id: UUID
     token_id: str
+    key_id: str
     issue_time: float
     expire_time: float
 
@@ -73,20 +82,24 @@ class _Payload(msgspec.Struct):
 
 
 class TokenChecker:
-    """Checks tokens against a set of keys; a token once found good is remembered, by its digest, until it expires."""
+    """Checks tokens against a set of keys; a token once found good is remembered, by its digest, until it expires.
 
-    def __init__(self, algorithm: str, issuer: str, audience: str) -> None:
-        """Exactly one algorithm counts, whatever a token says of itself."""
-        self._algorithm, self._issuer, self._audience = algorithm, issuer, audience
+    A remembered token counts only while its key is in the set it is checked against: who withdraws a key leaves it out
+    of the set, and nothing else has to be told. For that a kid must never name another key.
+    """
+
+    def __init__(self, issuer: str, audience: str) -> None:
+        """Tokens of one issuer, for one audience."""
+        self._issuer, self._audience = issuer, audience
         self._remembered: dict[bytes, Claims] = {}
 
-    def check(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
-        """The claims of a good token; raises TokenRefused."""
+    def check(self, token: str, keys: Mapping[str, PublicKey]) -> Claims:
+        """The claims of a good token; raises TokenRefused. The keys are by `kid`, as `jwks.key_set` gives them."""
         if len(token) > MAX_LENGTH:
             raise TokenRefused(Refusal.MALFORMED)
         digest = sha256(token.encode()).digest()
         claims = self._remembered.get(digest)
-        if claims is None:
+        if claims is None or claims.key_id not in keys:
             claims = self._decode(token, keys)
             if len(self._remembered) >= _REMEMBERED:
                 self._forget_expired()
@@ -96,22 +109,20 @@ class TokenChecker:
             raise TokenRefused(Refusal.EXPIRED)
         return claims
 
-    def forget(self) -> None:
-        """Check every token anew, after a key has been withdrawn."""
-        self._remembered.clear()
-
-    def _decode(self, token: str, keys: Mapping[str, Ed25519PublicKey]) -> Claims:
+    def _decode(self, token: str, keys: Mapping[str, PublicKey]) -> Claims:
         header, body = _parts(token)
         kid = header["kid"]
         key = keys.get(kid) if isinstance(kid, str) else None
-        if key is None or header["alg"] != self._algorithm or header["typ"] != TYPE:
+        if key is None:
+            raise UnknownKey
+        if header["alg"] != key.algorithm or header["typ"] != TYPE:
             raise TokenRefused(Refusal.INVALID)
         try:
             payload = msgspec.convert(body, _Payload)
             jwt.decode(
                 token,
-                key,
-                algorithms=[self._algorithm],
+                key.material,
+                algorithms=[key.algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=LEEWAY_SECONDS,
@@ -125,6 +136,7 @@ class TokenChecker:
             user_id=payload.sub,
             session_id=payload.sid,
             token_id=payload.jti,
+            key_id=kid,
             issue_time=payload.iat,
             expire_time=payload.exp,
         )

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.crypto import KeyRing
 from shared.db import PoolSettings
 
 _MASTER_KEY_BYTES = 32
@@ -54,6 +55,10 @@ def _check_master_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _master_key_bytes(value: SecretStr) -> bytes:
+    return base64.b64decode(value.get_secret_value())
+
+
 def _check_scheme(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(schemes):
@@ -85,6 +90,7 @@ class ServiceConfig(BaseSettings):
     database_url: DatabaseUrl
     migration_database_url: DatabaseUrl | None = None
     master_key: MasterKey
+    former_master_key: MasterKey | None = None
     slow_query_ms: Annotated[int, Field(ge=1)] = 100
     shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     reflection: bool | None = None
@@ -105,9 +111,10 @@ class ServiceConfig(BaseSettings):
         return (self.migration_database_url or self.database_url).get_secret_value()
 
     @property
-    def master_key_bytes(self) -> bytes:
-        """The key that every other key of the service is derived from."""
-        return base64.b64decode(self.master_key.get_secret_value())
+    def key_ring(self) -> KeyRing:
+        """The key that every other key of the service is derived from, and the one that is accepted beside it."""
+        former = self.former_master_key
+        return KeyRing(_master_key_bytes(self.master_key), None if former is None else _master_key_bytes(former))
 
     @property
     def pool(self) -> PoolSettings:
@@ -132,6 +139,12 @@ class ServiceConfig(BaseSettings):
             idle_timeout=60.0,
             slow_query_seconds=slow,
         )
+
+    @model_validator(mode="after")
+    def _refuse_one_key_twice(self) -> Self:
+        if self.former_master_key is not None and self.key_ring.present == self.key_ring.former:
+            raise ValueError(f"{variable(type(self), 'former_master_key')} must be another key than the present one")
+        return self
 
     @model_validator(mode="after")
     def _refuse_published_secrets(self) -> Self:

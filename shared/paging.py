@@ -2,11 +2,10 @@
 
 import base64
 import binascii
-import hmac
 
 import orjson
 
-from shared import crypto
+from shared.crypto import MacKeys
 from shared.errors import FieldViolation, InvalidFields
 
 _MAC_BYTES = 16
@@ -26,14 +25,18 @@ def page_size(asked: int) -> int:
 class PageTokens:
     """Writes and reads page tokens; `scope` is all that the next page must share with this one."""
 
-    def __init__(self, key: bytes) -> None:
-        """Sign with a key of its own."""
-        self._key = key
+    def __init__(self, keys: MacKeys) -> None:
+        """Sign with keys of its own."""
+        self._keys = keys
 
     def write(self, scope: Cursor, cursor: Cursor) -> str:
         """The token of the page that begins after the cursor."""
         payload = orjson.dumps(cursor)
-        return base64.urlsafe_b64encode(self._mac(scope, payload) + payload).rstrip(b"=").decode()
+        return (
+            base64.urlsafe_b64encode(self._keys.mac(_signed(scope, payload))[:_MAC_BYTES] + payload)
+            .rstrip(b"=")
+            .decode()
+        )
 
     def read(self, scope: Cursor, token: str) -> Cursor | None:
         """The cursor in a token, None for the first page; a token of another question is refused."""
@@ -44,10 +47,11 @@ class PageTokens:
         except (binascii.Error, ValueError):
             raw = b""
         signature, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not hmac.compare_digest(signature, self._mac(scope, payload)):
+        if not self._keys.matches(signature, _signed(scope, payload), _MAC_BYTES):
             message = "is not a token of this list: ask for the first page with the same arguments"
             raise InvalidFields([FieldViolation("page_token", message)])
         return tuple(orjson.loads(payload))
 
-    def _mac(self, scope: Cursor, payload: bytes) -> bytes:
-        return crypto.mac(self._key, orjson.dumps(scope) + b"\n" + payload)[:_MAC_BYTES]
+
+def _signed(scope: Cursor, payload: bytes) -> bytes:
+    return orjson.dumps(scope) + b"\n" + payload

@@ -9,7 +9,6 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protos.auth.v1.resources_pb2 import Tokens
-from shared import crypto
 from tests.authtest import Auth
 from tests.servers import fetch
 
@@ -47,8 +46,8 @@ def encode(part: object) -> str:
 async def forge(auth: Auth, tokens: Tokens) -> Forge:
     """The key as it lies sealed in the database, opened with the master key."""
     [row] = await fetch(auth.database.url, "SELECT kid, private_key_sealed FROM signing_keys WHERE state = 'SIGNING'")
-    sealing = crypto.derive(auth.config.master_key_bytes, "signing keys")
-    raw = crypto.unseal(sealing, row["private_key_sealed"], row["kid"].encode())
+    sealing = auth.config.key_ring.sealing("signing keys")
+    raw = sealing.unseal(row["private_key_sealed"], row["kid"].encode())
     assert raw is not None
     return Forge(Ed25519PrivateKey.from_private_bytes(raw), tokens.access_token)
 

@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from auth_service.refresh_tokens import RefreshTokens
+from shared.crypto import KeyRing
 from tests.authtest import Auth
 from tests.servers import fetch
 
@@ -98,7 +99,7 @@ async def test_nothing_in_the_database_can_mint_a_token(auth: Auth) -> None:
     up = await auth.sign_up()
     raw = await fetch(auth.database.url, "SELECT * FROM user_tokens")
     assert up.tokens.refresh_token not in str([dict(row) for row in raw])
-    forged = RefreshTokens(b"another key" * 3).write(_token_of(auth, up.tokens.refresh_token))
+    forged = RefreshTokens(KeyRing(b"another key" * 3).macs("refresh tokens")).write(_token_of(auth, up.tokens.refresh_token))
     with pytest.raises(grpc.aio.AioRpcError, match="not good"):
         await auth.refresh(forged)
 
@@ -137,8 +138,6 @@ async def test_nothing_minted_in_a_race_with_log_out_outlives_it(auth: Auth) -> 
 
 
 def _token_of(auth: Auth, text: str):
-    from shared import crypto  # noqa: PLC0415
-
-    token = RefreshTokens(crypto.derive(auth.config.master_key_bytes, "refresh tokens")).read(text)
+    token = RefreshTokens(auth.config.key_ring.macs("refresh tokens")).read(text)
     assert token is not None
     return token

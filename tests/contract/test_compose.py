@@ -154,7 +154,7 @@ def test_a_service_starts_in_production_with_just_the_secrets_of_its_container(
     role = f"parley_{name}_owner" if suffix else f"parley_{name}"
     password = (secrets / f"{role.removeprefix('parley_')}_password").read_text().strip()
     assert config.owner_url == f"postgresql://{role}:{password}@postgres:5432/parley_{name}"
-    assert len(config.master_key_bytes) == 32
+    assert len(config.key_ring.present) == 32
     redis_password = (secrets / "redis_password").read_text().strip()
     assert config.redis_url.get_secret_value() == f"redis://parley:{redis_password}@redis:6379/0"
 

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import access_tokens, clock
-from shared.access_tokens import LEEWAY_SECONDS, Refusal, TokenChecker, TokenRefused
+from shared.access_tokens import LEEWAY_SECONDS, Refusal, TokenChecker, TokenRefused, UnknownKey
+from shared.jwks import PublicKey
 
 USER, SESSION = UUID(int=1), UUID(int=2)
 PRIVATE = Ed25519PrivateKey.generate()
-KEYS = {"k1": PRIVATE.public_key()}
+KEYS = {"k1": PublicKey("EdDSA", PRIVATE.public_key())}
 NOW = 1_900_000_000
 
 
@@ -35,7 +36,7 @@ def make(**claims: object) -> str:
 
 
 def checker(audience: str = "auth") -> TokenChecker:
-    return TokenChecker("EdDSA", "parley", audience)
+    return TokenChecker("parley", audience)
 
 
 def refusal(token: str, by: TokenChecker | None = None) -> Refusal:
@@ -68,25 +69,38 @@ def test_a_remembered_token_expires_at_the_same_moment(monkeypatch: pytest.Monke
     checking, token = checker(), make()
     end = checking.check(token, KEYS).expire_time
     monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(end + LEEWAY_SECONDS - 1, UTC))
-    assert checking.check(token, {}).user_id == USER
+    assert checking.check(token, KEYS).user_id == USER
     monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(end + LEEWAY_SECONDS, UTC))
     assert refusal(token, checking) is Refusal.EXPIRED
     assert checking._remembered == {}
 
 
-def test_a_remembered_token_is_not_looked_at_again_until_it_is_to_be_forgotten() -> None:
+def test_a_remembered_token_is_not_looked_at_again() -> None:
     checking, token = checker(), make()
     first = checking.check(token, KEYS)
-    assert checking.check(token, {}) is first
-    checking.forget()
-    with pytest.raises(TokenRefused):
-        checking.check(token, {})
+    another = PublicKey("EdDSA", Ed25519PrivateKey.generate().public_key())
+    assert checking.check(token, {"k1": another}) is first
+
+
+def test_a_remembered_token_ends_with_its_key_and_leaves_those_of_other_keys() -> None:
+    """A key that is withdrawn is left out of the set: from then on no token of it counts, and nobody else's ends."""
+    checking, token = checker(), make()
+    private = Ed25519PrivateKey.generate()
+    both = KEYS | {"k2": PublicKey("EdDSA", private.public_key())}
+    claims = jwt.decode(token, options={"verify_signature": False})
+    other = jwt.encode(claims, private, "EdDSA", {"kid": "k2", "typ": access_tokens.TYPE})
+    checking.check(token, both)
+    remembered = checking.check(other, both)
+    rest = {"k2": both["k2"]}
+    with pytest.raises(UnknownKey):
+        checking.check(token, rest)
+    assert checking.check(other, rest) is remembered
 
 
 def test_a_token_that_was_refused_once_is_good_when_its_key_is_known() -> None:
     """Nothing is remembered of a refusal: around a rotation a key may be known a moment later."""
     checking, token = checker(), make()
-    with pytest.raises(TokenRefused):
+    with pytest.raises(UnknownKey):
         checking.check(token, {})
     assert checking.check(token, KEYS).user_id == USER
 
@@ -100,7 +114,7 @@ def test_what_is_remembered_is_bounded_and_the_expired_go_first(monkeypatch: pyt
         checking.check(token, KEYS)
     monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(time.time() + 60, UTC))
     checking.check(make(jti="next"), KEYS)
-    assert checking.check(lasting, {}).token_id == "lasting"
+    assert checking.check(lasting, KEYS).token_id == "lasting"
     for number in range(10):
         checking.check(make(jti=f"many {number}"), KEYS)
     assert len(checking._remembered) <= 3

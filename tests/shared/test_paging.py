@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import paging
+from shared.crypto import KeyRing
 from shared.errors import InvalidFields
 from shared.paging import PageTokens
 
-TOKENS = PageTokens(os.urandom(32))
+TOKENS = PageTokens(KeyRing(os.urandom(32)).macs("pages"))
 parts = st.lists(st.text(max_size=20) | st.integers(-(2**53), 2**53), min_size=1, max_size=5).map(tuple)
 
 
@@ -49,7 +50,7 @@ def test_a_text_that_is_no_token_is_refused(text: str) -> None:
 
 
 def test_a_token_under_another_key_is_refused() -> None:
-    token = PageTokens(os.urandom(32)).write(("ListThings",), (1,))
+    token = PageTokens(KeyRing(os.urandom(32)).macs("pages")).write(("ListThings",), (1,))
     assert refused(TOKENS, ("ListThings",), token)
 
 
