@@ -99,7 +99,9 @@ async def test_nothing_in_the_database_can_mint_a_token(auth: Auth) -> None:
     up = await auth.sign_up()
     raw = await fetch(auth.database.url, "SELECT * FROM user_tokens")
     assert up.tokens.refresh_token not in str([dict(row) for row in raw])
-    forged = RefreshTokens(KeyRing(b"another key" * 3).macs("refresh tokens")).write(_token_of(auth, up.tokens.refresh_token))
+    forged = RefreshTokens(KeyRing(b"another key" * 3).macs("refresh tokens")).write(
+        _token_of(auth, up.tokens.refresh_token)
+    )
     with pytest.raises(grpc.aio.AioRpcError, match="not good"):
         await auth.refresh(forged)
 
