@@ -14,6 +14,7 @@ from tools.ui import Failure, Refusal, errors
 _COMMANDS = {
     "run": "tools.run.run",
     "call": "tools.call.call",
+    "certificates": "tools.certificates.certificates",
     "demo": "tools.demo.demo",
     "performance-test": "tools.performance.performance",
     "bench": "tools.bench.bench",
