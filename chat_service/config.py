@@ -1,12 +1,13 @@
 """Chat's settings; `.env.example` lists them."""
 
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.config import Port, ServiceConfig
+from shared.config import Port, ServiceConfig, TlsFiles
 
 
 class ChatConfig(ServiceConfig):
@@ -17,9 +18,29 @@ class ChatConfig(ServiceConfig):
     port: Port = 50052
     ops_port: Port = 9102
     auth_target: Annotated[str, Field(min_length=1)] = "127.0.0.1:50051"
+    auth_ca_file: Path | None = None
+    auth_certificate_file: Path | None = None
+    auth_key_file: Path | None = None
     deleted_conversation_days: Annotated[float, Field(gt=0, le=365)] = 30
 
     @property
     def retention(self) -> timedelta:
         """How long a deleted conversation can be undeleted."""
         return timedelta(days=self.deleted_conversation_days)
+
+    @property
+    def auth_tls(self) -> TlsFiles | None:
+        """By which CA chat knows auth, and what it shows of itself; None where it speaks plaintext to auth."""
+        return self._tls_files("auth", "auth_certificate_file", "auth_key_file", "auth_ca_file")
+
+    @model_validator(mode="after")
+    def _refuse_plaintext_to_auth(self) -> Self:
+        self._require("auth_certificate_file", "auth_key_file")
+        self._require("auth_key_file", "auth_certificate_file")
+        self._require("auth_certificate_file", "auth_ca_file")
+        if self.production and self.auth_ca_file is None and not self.allow_plaintext:
+            raise ValueError(
+                f"{self._told('auth_ca_file')} is not set: production refuses plaintext to auth, unless "
+                f"{self._told('allow_plaintext')}=true says that a mesh or a sidecar ends TLS"
+            )
+        return self

@@ -2,9 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
-
-import grpc
 
 from chat_service import cleanup
 from chat_service.components import Components
@@ -29,22 +26,11 @@ from protos.chat.v1 import (
     message_service_pb2_grpc,
 )
 from shared import cleanup as shared_cleanup
+from shared.grpc import channels
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.grpc.verifier import RemoteVerifier
 from shared.paging import PageTokens
-
-# Auth may restart: try again at once, then once a second; and notice within seconds that a connection is dead.
-_CHANNEL_OPTIONS: Final = (
-    ("grpc.enable_http_proxy", 0),
-    # A name of several addresses (dns:///auth:50051) is several replicas: use them all.
-    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 500),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.keepalive_time_ms", 15_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-)
 
 
 @contextlib.asynccontextmanager
@@ -52,7 +38,7 @@ async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
     """Chat, serving until the context ends."""
     async with (
         resources("parley-chat", config) as held,
-        grpc.aio.insecure_channel(config.auth_target, options=_CHANNEL_OPTIONS) as channel,
+        channels.connect(config.auth_target, config.auth_tls) as channel,
     ):
         held.background.spawn("redis link", held.link.run())
         shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)

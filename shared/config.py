@@ -7,9 +7,11 @@ import base64
 import binascii
 import os
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Final, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -19,6 +21,7 @@ from shared.crypto import KeyRing
 from shared.db import PoolSettings
 
 _MASTER_KEY_BYTES = 32
+_ENCRYPTED_MODES: Final = ("require", "verify-ca", "verify-full")
 _PUBLISHED = ("change-me", "changeme", "example", "parley", "password", "postgres", "secret")
 
 
@@ -74,6 +77,26 @@ MasterKey = Annotated[SecretStr, AfterValidator(_check_master_key)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
+class PemFile(NamedTuple):
+    """A file of TLS, with the name of the setting that tells where it is."""
+
+    setting: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """What one side of connections shows the other (a certificate and its key), and whom it believes (a CA).
+
+    `name` is the side's in metrics and logs.
+    """
+
+    name: str
+    certificate: PemFile | None = None
+    key: PemFile | None = None
+    authority: PemFile | None = None
+
+
 class ServiceConfig(BaseSettings):
     """What both services are told; each adds its own under its prefix."""
 
@@ -94,6 +117,11 @@ class ServiceConfig(BaseSettings):
     slow_query_ms: Annotated[int, Field(ge=1)] = 100
     shutdown_grace_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
     reflection: bool | None = None
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    tls_client_ca_file: Path | None = None
+    allow_plaintext: bool = False
+    allow_plaintext_stores: bool = False
 
     @property
     def production(self) -> bool:
@@ -140,21 +168,66 @@ class ServiceConfig(BaseSettings):
             slow_query_seconds=slow,
         )
 
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What the gRPC port shows its callers, and by which CA it knows them; None where it speaks plaintext."""
+        return self._tls_files("server", "tls_certificate_file", "tls_key_file", "tls_client_ca_file")
+
+    def _tls_files(self, name: str, certificate: str, key: str, authority: str) -> TlsFiles | None:
+        """The files that three settings name."""
+        paths = {setting: getattr(self, setting) for setting in (certificate, key, authority)}
+        files = {setting: PemFile(setting, path) for setting, path in paths.items() if path is not None}
+        if not files:
+            return None
+        return TlsFiles(
+            name=name, certificate=files.get(certificate), key=files.get(key), authority=files.get(authority)
+        )
+
+    def _require(self, name: str, needed: str) -> None:
+        """Refuse a setting without the other one that it needs."""
+        if getattr(self, name) is not None and getattr(self, needed) is None:
+            raise ValueError(f"{self._told(name)} needs {self._told(needed)} beside it")
+
+    def _told(self, name: str) -> str:
+        """The environment's name of a field."""
+        return variable(type(self), str(type(self).model_fields[name].validation_alias or name))
+
     @model_validator(mode="after")
     def _refuse_one_key_twice(self) -> Self:
         if self.former_master_key is not None and self.key_ring.present == self.key_ring.former:
-            raise ValueError(f"{variable(type(self), 'former_master_key')} must be another key than the present one")
+            raise ValueError(f"{self._told('former_master_key')} must be another key than the present one")
         return self
 
     @model_validator(mode="after")
-    def _refuse_published_secrets(self) -> Self:
-        if self.production:
-            for name in ("database_url", "redis_url", "migration_database_url"):
-                secret = getattr(self, name)
-                if secret is not None and _guessable(secret.get_secret_value()):
-                    setting = str(type(self).model_fields[name].validation_alias or name)
-                    told = variable(type(self), setting)
-                    raise ValueError(f"{told}: production refuses a password that anyone can guess")
+    def _refuse_half_of_tls(self) -> Self:
+        self._require("tls_certificate_file", "tls_key_file")
+        self._require("tls_key_file", "tls_certificate_file")
+        self._require("tls_client_ca_file", "tls_certificate_file")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_what_is_unsafe_in_production(self) -> Self:
+        for name in ("database_url", "redis_url", "migration_database_url") if self.production else ():
+            secret = getattr(self, name)
+            if secret is None:
+                continue
+            if _guessable(secret.get_secret_value()):
+                raise ValueError(f"{self._told(name)}: production refuses a password that anyone can guess")
+            if not self.allow_plaintext_stores and _in_plaintext(secret.get_secret_value()):
+                remedy = "rediss://" if name == "redis_url" else "?sslmode=verify-full"
+                raise ValueError(
+                    f"{self._told(name)}: production refuses plaintext to another machine: use {remedy}, "
+                    f"or in a private network {self._told('allow_plaintext_stores')}=true"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_plaintext_in_production(self) -> Self:
+        if self.production and self.tls is None and not self.allow_plaintext:
+            raise ValueError(
+                f"{self._told('tls_certificate_file')} is not set: production refuses plaintext gRPC, unless "
+                f"{self._told('allow_plaintext')}=true says that a mesh, a sidecar or a gateway ends TLS"
+            )
         return self
 
 
@@ -210,3 +283,27 @@ def _guessable(url: str) -> bool:
     if not password:
         return parts.scheme.startswith("redis")
     return password.lower() in _PUBLISHED or password == parts.username
+
+
+def _in_plaintext(url: str) -> bool:
+    """Whether what is said to the server of a URL can be read on the way: not on the loopback, not in a unix socket."""
+    parts, query = urlsplit(url), parse_qs(urlsplit(url).query)
+    if parts.scheme.startswith("redis"):
+        return parts.scheme == "redis" and not _is_local(parts.hostname or "")
+    mode = query.get("sslmode", [""])[-1].replace("_", "-")
+    hosts = parts.netloc.rpartition("@")[2] or query.get("host", [""])[-1]
+    return mode not in _ENCRYPTED_MODES and not all(_is_local(_host(unquote(one))) for one in hosts.split(","))
+
+
+def _host(address: str) -> str:
+    """The host of `host`, `host:port` or `[::1]:port`."""
+    return address[1:].partition("]")[0] if address.startswith("[") else address.partition(":")[0]
+
+
+def _is_local(host: str) -> bool:
+    if host in ("", "localhost") or host.startswith("/"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

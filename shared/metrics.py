@@ -31,4 +31,12 @@ cleanup_backlog = Gauge(
 background_failures = Counter(
     "parley_background_failures", "Background work that failed and will be tried again.", ["task"]
 )
+tls_files_usable = Gauge(
+    "parley_tls_files_usable",
+    "1 while the TLS files are in use; 0 where they cannot be and the former ones are.",
+    ["side"],
+)
+tls_expire_time = Gauge(
+    "parley_tls_expire_time_seconds", "When a certificate in use expires, in Unix time.", ["setting"]
+)
 dependency_up = Gauge("parley_dependency_up", "1 while a dependency answers.", ["dependency"])

@@ -62,6 +62,7 @@ def auth_config(database: TestDatabase, redis_url: str, **overrides: object) -> 
         "AUTH_MASTER_KEY": make_master_key(),
         "REDIS_URL": redis_url,
         "AUTH_SHUTDOWN_GRACE_SECONDS": 0,
+        "AUTH_ALLOW_PLAINTEXT": True,
         **overrides,
     }
     return AuthConfig.model_validate(

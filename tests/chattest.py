@@ -120,6 +120,7 @@ def chat_config(database: TestDatabase, redis_url: str, auth_target: str, **over
         "REDIS_URL": redis_url,
         "auth_target": auth_target,
         "shutdown_grace_seconds": 0,
+        "allow_plaintext": True,
         **overrides,
     }
     return ChatConfig.model_validate(values | {f"CHAT_{name}".upper(): value for name, value in values.items()})

@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
+from structlog.typing import EventDict
 
 from tests.authtest import Auth, auth_config, running_auth
 from tests.servers import Servers, TestDatabase, fresh_database, running_servers
@@ -11,6 +12,16 @@ from tests.servers import Servers, TestDatabase, fresh_database, running_servers
 @pytest.fixture(autouse=True, scope="session")
 def quiet_logs() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+
+
+@pytest.fixture
+def logs() -> Iterator[list[EventDict]]:
+    """Every line that is logged."""
+    quiet = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+    structlog.configure(wrapper_class=quiet)
 
 
 @pytest.fixture(scope="session")

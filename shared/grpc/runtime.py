@@ -12,11 +12,13 @@ from shared import health, ops
 from shared.background import Background
 from shared.config import ServiceConfig
 from shared.db import Database, control_pool
+from shared.grpc.credentials import ServerTls
 from shared.grpc.server import GrpcServer, Service, listen
 from shared.grpc.verifier import Verifier
 from shared.health import HealthMonitor
 from shared.ops import Readiness
 from shared.redis_link import RedisLink
+from shared.tls import RELOAD_SECONDS, Certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +53,23 @@ async def serving(
 ) -> AsyncIterator[GrpcServer]:
     """Listen, on both ports, for as long as the context lasts."""
     readiness = Readiness()
+    tls = None if config.tls is None else ServerTls(Certificates(config.tls))
     with ops.listening(config.ops_host, config.ops_port, readiness):
-        server = await listen(config.host, config.port, services, verifier, domain=domain, reflect=config.reflect)
+        server = await listen(
+            config.host,
+            config.port,
+            services,
+            verifier,
+            domain=domain,
+            reflect=config.reflect,
+            credentials=None if tls is None else tls.credentials,
+        )
         checks = {"postgres": health.postgres(held.control), "redis": health.redis(held.link)}
         monitor = HealthMonitor(checks, "postgres", readiness, server)
         await monitor.check()
         held.background.every(health.CHECK_SECONDS, "health", monitor.check)
+        if tls is not None:
+            held.background.every(RELOAD_SECONDS, "certificates", tls.refresh)
         try:
             yield server
         finally:

@@ -12,9 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from protos.options.v1 import access_pb2
 from shared.config import Unusable
-from shared.grpc.access import Access, CheckAccess
+from shared.grpc.access import CheckAccess
 from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
 from shared.grpc.observe import Observe
@@ -44,14 +43,10 @@ _OPTIONS: Final[list[tuple[str, int]]] = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A servicer with its descriptor and the generated function that adds it to a server.
-
-    `access` is for a service whose proto is not ours and cannot declare it.
-    """
+    """A servicer with its descriptor and the generated function that adds it to a server."""
 
     descriptor: ServiceDescriptor
     add: Callable[[Server], None]
-    access: Access = access_pb2.ACCESS_UNSPECIFIED
 
 
 class GrpcServer:
@@ -79,13 +74,22 @@ class GrpcServer:
 
 
 async def listen(
-    address: str, port: int, services: Sequence[Service], verifier: Verifier, *, domain: str, reflect: bool
+    address: str,
+    port: int,
+    services: Sequence[Service],
+    verifier: Verifier,
+    *,
+    domain: str,
+    reflect: bool,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> GrpcServer:
-    """Start serving; port 0 takes a free one, and a taken one raises Unusable."""
+    """Start serving, in plaintext where there are no credentials; port 0 takes a free one.
+
+    A taken port raises Unusable.
+    """
     _require_free(address, port)
     descriptors = [service.descriptor for service in services]
-    foreign = {service.descriptor.full_name: service.access for service in services}
-    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier, foreign)]
+    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier)]
     server = grpc.aio.server(
         interceptors=[Chain(interceptors)],
         options=_OPTIONS,
@@ -99,7 +103,8 @@ async def listen(
     if reflect:
         health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
         reflection.enable_server_reflection([*names, health_name, reflection.SERVICE_NAME], server)
-    bound = server.add_insecure_port(f"{address}:{port}")
+    at = f"{address}:{port}"
+    bound = server.add_insecure_port(at) if credentials is None else server.add_secure_port(at, credentials)
     await server.start()
     return GrpcServer(server, health, names, bound)
 

@@ -37,6 +37,7 @@ def environment(database: TestDatabase, redis_url: str, **settings: str) -> dict
         "AUTH_DATABASE_URL": database.url,
         "AUTH_MASTER_KEY": config.master_key.get_secret_value(),
         "REDIS_URL": redis_url,
+        "AUTH_ALLOW_PLAINTEXT": "true",
         **settings,
     }
 

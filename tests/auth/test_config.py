@@ -13,6 +13,8 @@ GOOD = {
     "AUTH_MASTER_KEY": make_master_key(),
     "REDIS_URL": "redis://:kd82Jsl19d@redis/0",
 }
+# Where a mesh ends TLS, as most tests of production do not ask about it.
+PRODUCTION = GOOD | {"APP_ENV": "production", "AUTH_ALLOW_PLAINTEXT": "true", "AUTH_ALLOW_PLAINTEXT_STORES": "true"}
 
 
 @pytest.fixture
@@ -42,11 +44,11 @@ def test_the_defaults_are_the_documented_ones(environment) -> None:
 
 def test_production_has_larger_pools_narrower_limits_and_no_reflection(environment) -> None:
     """R57."""
-    read = environment(GOOD | {"APP_ENV": "production"})
+    read = environment(PRODUCTION)
     assert (read.pool.max_size, read.pool.min_size) == (20, 5)
     assert (read.volumes.sign_ups_per_hour, read.volumes.log_ins_per_minute) == (100, 300)
     assert not read.reflect
-    assert environment(GOOD | {"APP_ENV": "production", "AUTH_REFLECTION": "true"}).reflect
+    assert environment(PRODUCTION | {"AUTH_REFLECTION": "true"}).reflect
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ def test_production_refuses_a_password_that_anyone_knows(
     """R55; development takes it."""
     assert environment(GOOD | {name: value}).production is False
     with pytest.raises(SystemExit) as ended:
-        environment(GOOD | {"APP_ENV": "production", name: value})
+        environment(PRODUCTION | {name: value})
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"{name}: production refuses a password that anyone can guess\n"
 
@@ -166,3 +168,90 @@ def test_a_folder_of_secrets_that_is_not_there_is_one_sentence(
             environment({**GOOD, "PARLEY_SECRETS_DIR": str(folder)})
         assert ended.value.code == 2
         assert capsys.readouterr().err == f"PARLEY_SECRETS_DIR {folder} is not a folder\n"
+
+
+def refusal(environment, capsys: pytest.CaptureFixture[str], settings: Mapping[str, str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        environment(settings)
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_production_refuses_plaintext_grpc_unless_something_else_ends_tls(
+    environment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """R54; development takes it."""
+    assert environment(GOOD).tls is None
+    plaintext = PRODUCTION | {"AUTH_ALLOW_PLAINTEXT": "false"}
+    assert refusal(environment, capsys, plaintext) == (
+        "AUTH_TLS_CERTIFICATE_FILE is not set: production refuses plaintext gRPC, unless AUTH_ALLOW_PLAINTEXT=true "
+        "says that a mesh, a sidecar or a gateway ends TLS\n"
+    )
+    files = {"AUTH_TLS_CERTIFICATE_FILE": "/tls/certificate.pem", "AUTH_TLS_KEY_FILE": "/tls/key.pem"}
+    assert environment(plaintext | files).tls.authority is None
+    mutual = environment(plaintext | files | {"AUTH_TLS_CLIENT_CA_FILE": "/tls/ca.pem"}).tls
+    assert [str(file.path) for file in (mutual.certificate, mutual.key, mutual.authority)] == [
+        "/tls/certificate.pem",
+        "/tls/key.pem",
+        "/tls/ca.pem",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("CERTIFICATE_FILE", "KEY_FILE"), ("KEY_FILE", "CERTIFICATE_FILE"), ("CLIENT_CA_FILE", "CERTIFICATE_FILE")],
+)
+def test_half_of_tls_is_refused_everywhere(
+    environment, capsys: pytest.CaptureFixture[str], given: str, missing: str
+) -> None:
+    for settings in (GOOD, PRODUCTION):
+        assert refusal(environment, capsys, settings | {f"AUTH_TLS_{given}": "/tls/file.pem"}) == (
+            f"AUTH_TLS_{given} needs AUTH_TLS_{missing} beside it\n"
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@db/auth"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@localhost,db:5433/auth"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@10.0.0.7/auth?sslmode=prefer"),
+        ("AUTH_DATABASE_URL", "postgresql:///auth?user=auth&password=9sJdk2nVa8&host=db"),
+        ("AUTH_MIGRATION_DATABASE_URL", "postgresql://owner:9sJdk2nVa8@[fd00::7]:5432/auth?sslmode=disable"),
+        ("REDIS_URL", "redis://:kd82Jsl19d@redis/0"),
+        ("REDIS_URL", "redis://:kd82Jsl19d@192.168.0.7:6379/0"),
+    ],
+)
+def test_production_refuses_plaintext_to_a_postgres_or_redis_elsewhere(
+    environment, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    """R54; a private network can be allowed."""
+    near = {"AUTH_DATABASE_URL": "postgresql://a:9sJdk2nVa8@127.0.0.1/auth", "REDIS_URL": "redis://:kd82Jsl19d@[::1]/0"}
+    assert environment(PRODUCTION | near | {name: value}).production
+    refused = refusal(environment, capsys, PRODUCTION | near | {name: value, "AUTH_ALLOW_PLAINTEXT_STORES": "false"})
+    remedy = "rediss://" if name == "REDIS_URL" else "?sslmode=verify-full"
+    assert refused == (
+        f"{name}: production refuses plaintext to another machine: use {remedy}, or in a private network "
+        "AUTH_ALLOW_PLAINTEXT_STORES=true\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@db/auth?sslmode=verify-full"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@db,standby/auth?sslmode=verify_ca"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@localhost,127.0.0.2:5433/auth"),
+        ("AUTH_DATABASE_URL", "postgresql:///auth?user=auth&password=9sJdk2nVa8&host=/run/postgresql"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@%2Frun%2Fpostgresql/auth"),
+        ("AUTH_DATABASE_URL", "postgresql://auth:9sJdk2nVa8@[::1]:5432/auth"),
+        ("REDIS_URL", "rediss://:kd82Jsl19d@redis/0"),
+        ("REDIS_URL", "redis://:kd82Jsl19d@localhost/0"),
+        ("REDIS_URL", "unix://:kd82Jsl19d@/run/redis.sock"),
+    ],
+)
+def test_production_takes_stores_over_tls_and_those_of_this_machine(environment, name: str, value: str) -> None:
+    """R54."""
+    near = {"AUTH_DATABASE_URL": "postgresql://a:9sJdk2nVa8@127.0.0.1/auth", "REDIS_URL": "redis://:kd82Jsl19d@[::1]/0"}
+    strict = PRODUCTION | near | {name: value, "AUTH_ALLOW_PLAINTEXT_STORES": "false"}
+    assert environment(strict).production

@@ -1,9 +1,6 @@
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
-import structlog
-from structlog.typing import EventDict
 
 from tests.chattest import Chat, Person, chat_config, running_chat, running_stand_in_auth
 from tests.servers import Servers, TestDatabase, fresh_database
@@ -36,13 +33,3 @@ def ada(chat: Chat) -> Person:
 @pytest.fixture
 def bob(chat: Chat) -> Person:
     return chat.person("bob")
-
-
-@pytest.fixture
-def logs() -> Iterator[list[EventDict]]:
-    """Every line that is logged."""
-    quiet = structlog.get_config()["wrapper_class"]
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG))
-    with structlog.testing.capture_logs() as captured:
-        yield captured
-    structlog.configure(wrapper_class=quiet)

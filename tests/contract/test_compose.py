@@ -70,6 +70,13 @@ def handed_over(container: str, secrets: Path, to: Path) -> Path:
     return to
 
 
+def said(container: str) -> dict[str, str]:
+    """The environment that the file gives a container where nothing around it is set."""
+    given = SERVICES[container]["environment"].items()
+    texts = {name: re.sub(r"\$\{\w+:-(.*?)\}", r"\1", str(value)) for name, value in given if value is not None}
+    return {name: text for name, text in texts.items() if name != "PARLEY_SECRETS_DIR"}
+
+
 @pytest.fixture
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in list(os.environ):
@@ -147,7 +154,8 @@ def test_two_places_have_different_secrets(secrets: Path, tmp_path: Path) -> Non
 def test_a_service_starts_in_production_with_just_the_secrets_of_its_container(
     name: str, suffix: str, secrets: Path, tmp_path: Path, bare_environment: pytest.MonkeyPatch
 ) -> None:
-    bare_environment.setenv("APP_ENV", "production")
+    for variable, value in said(name + suffix).items():
+        bare_environment.setenv(variable, value)
     bare_environment.setenv("PARLEY_SECRETS_DIR", str(handed_over(name + suffix, secrets, tmp_path / "run")))
     config = settings.read(CONFIGS[name])
     assert config.production
@@ -171,7 +179,8 @@ def test_production_refuses_a_secret_that_anyone_can_guess(
     url = (secrets / secret).read_text()
     (folder / secret).unlink()
     (folder / secret).write_text(re.sub(r":[^:@]+@", ":change-me@", url))
-    bare_environment.setenv("APP_ENV", "production")
+    for variable, value in said("auth").items():
+        bare_environment.setenv(variable, value)
     bare_environment.setenv("PARLEY_SECRETS_DIR", str(folder))
     with pytest.raises(SystemExit) as ended:
         settings.read(AuthConfig)

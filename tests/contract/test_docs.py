@@ -12,10 +12,10 @@ from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
 from chat_service.rpc.parse import components, conversations, interactions, messages
 from chat_service.store import pages
-from shared import access_tokens, batch, cache, cleanup, redis_link, validation
+from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
 from shared.db import PoolSettings
-from shared.grpc import server, verifier
+from shared.grpc import channels, server, verifier
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
 from tools import plans
 from tools.indexes import PROMISED
@@ -34,6 +34,7 @@ def config(environment: Environment) -> AuthConfig:
             "REDIS_URL": "redis://parley:not-guessable@127.0.0.1",
             "database_url": url,
             "master_key": make_master_key(),
+            "allow_plaintext": True,
         }
     )
 
@@ -60,6 +61,8 @@ STATED = [
     ("calls at once on one connection", str(dict(server._OPTIONS)["grpc.max_concurrent_streams"])),
     ("calls at once in a process", number(server._MAX_CONCURRENT_CALLS)),
     ("age of a connection", f"{dict(server._OPTIONS)['grpc.max_connection_age_ms'] // 60_000} min"),
+    ("files of TLS", f"every {number(tls.RELOAD_SECONDS)} s"),
+    ("last calls of a connection with former certificates", f"{number(channels._LAST_CALLS_SECONDS / 60)} min"),
     ("calls in flight at the end", f"{default(AuthConfig, 'shutdown_grace_seconds')} s"),
     ("`email`", f"{emails.MAX_LENGTH} characters"),
     ("`password`, new", f"{passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} code points"),

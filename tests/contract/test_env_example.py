@@ -57,6 +57,8 @@ def settings(config: type[BaseSettings]) -> Iterator[tuple[str, FieldInfo]]:
 def as_text(default: Any) -> str:
     if default is None:
         return ""
+    if isinstance(default, bool):
+        return str(default).lower()
     return str(default.value if isinstance(default, Enum) else default)
 
 
