@@ -1,8 +1,10 @@
 """The one place where auth is put together."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
+
+from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
 from auth_service import cleanup, keys
 from auth_service.access_tokens import Minter
@@ -17,6 +19,7 @@ from auth_service.refresh_tokens import RefreshTokens
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.auth_service import AuthService
+from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
@@ -27,15 +30,18 @@ from protos.auth.v1 import account_service_pb2 as account_pb2
 from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2_grpc
 from protos.auth.v1 import admin_service_pb2 as admin_pb2
 from protos.auth.v1 import auth_service_pb2 as auth_pb2
+from protos.options.v1 import access_pb2
 from shared import cleanup as batches
 from shared.access_tokens import TokenChecker
 from shared.cache import Cache
+from shared.grpc.access import open_paths
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.paging import PageTokens
 from shared.ratelimit import RateLimiter
 
 _OWN_AUDIENCE: Final = "auth"
+_DOMAIN: Final = "auth.parley"
 _PAY_SECONDS: Final = 1.0
 
 
@@ -55,7 +61,7 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
         services = _services(config, held, directory, passwords, signing, verifier)
         try:
-            async with serving(config, held, services, verifier, "auth.parley") as server:
+            async with serving(config, held, services, verifier, _DOMAIN) as server:
                 yield server
         finally:
             passwords.close()
@@ -92,7 +98,7 @@ def _services(
     auth = AuthService(AuthRules(sign_ins=sign_ins, sessions=sessions, verifier=verifier, keys=signing))
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
     admin = AdminService(AdminRules(accounts=profiles))
-    return [
+    services = [
         Service(
             descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],
             add=lambda server: auth_service_pb2_grpc.add_AuthServiceServicer_to_server(auth, server),
@@ -106,3 +112,14 @@ def _services(
             add=lambda server: admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
         ),
     ]
+    return [*services, _authorization(services, verifier)]
+
+
+def _authorization(services: Sequence[Service], verifier: TokenVerifier) -> Service:
+    """What gateways ask: open inside the network, as VerifyToken is."""
+    authorization = Authorization(verifier, open_paths(service.descriptor for service in services), _DOMAIN)
+    return Service(
+        descriptor=external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
+        add=lambda server: external_auth_pb2_grpc.add_AuthorizationServicer_to_server(authorization, server),
+        access=access_pb2.ACCESS_PUBLIC,
+    )

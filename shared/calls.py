@@ -63,6 +63,13 @@ def principal() -> Principal:
     return call.principal
 
 
+def remark(*, principal: Principal | None = None, reason: str = "") -> None:
+    """Say in the call's log line of whom its answer speaks, or why that is a refusal."""
+    call = current.get()
+    if call is not None:
+        call.principal, call.reason = principal, reason
+
+
 def address() -> str:
     """The network address of the caller, without a port; empty where there is none."""
     call = current.get()

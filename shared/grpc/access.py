@@ -1,7 +1,8 @@
 """Who may call what. Each RPC declares its access in the proto; one that does not keeps the server from starting."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
@@ -14,6 +15,7 @@ from shared.grpc.verifier import Verifier
 from shared.identity import SessionKind
 
 STEP_UP_SECONDS: Final = 600
+Access: TypeAlias = "access_pb2.Access.ValueType"
 _BEARER: Final = "bearer "
 _ROLES: Final = {access_pb2.ACCESS_SERVICE: "service", access_pb2.ACCESS_ADMIN: "admin"}
 # What every gRPC server offers and what operators decide on elsewhere: health checks and reflection.
@@ -29,19 +31,21 @@ class MethodRule:
     """What the proto of a method asks of its caller."""
 
     public: bool
+    internal: bool
     role: str | None
     scope: str
     step_up: bool
 
     @classmethod
-    def of(cls, method: MethodDescriptor) -> "MethodRule":
-        """The rule that a method declares."""
+    def of(cls, method: MethodDescriptor, undeclared: Access = access_pb2.ACCESS_UNSPECIFIED) -> "MethodRule":
+        """The rule that a method declares; `undeclared` is the access of one whose proto is not ours."""
         options = method.GetOptions().Extensions
-        access = options[access_pb2.access]
+        access = options[access_pb2.access] or undeclared
         if access == access_pb2.ACCESS_UNSPECIFIED:
             raise UndeclaredAccess(f"{method.full_name} declares no access")
         return cls(
             public=access == access_pb2.ACCESS_PUBLIC,
+            internal=access == access_pb2.ACCESS_SERVICE or options[access_pb2.internal],
             role=_ROLES.get(access),
             scope=options[access_pb2.scope],
             step_up=options[access_pb2.step_up],
@@ -61,11 +65,14 @@ class MethodRule:
 class CheckAccess:
     """The interceptor that lets in whom the proto names, and nobody where it names none."""
 
-    def __init__(self, services: list[ServiceDescriptor], verifier: Verifier) -> None:
-        """Read the rule of every RPC of the services."""
+    def __init__(
+        self, services: list[ServiceDescriptor], verifier: Verifier, foreign: Mapping[str, Access] | None = None
+    ) -> None:
+        """Read the rule of every RPC; `foreign` says it of services whose proto is not ours, by their full name."""
         self._verifier = verifier
+        known = foreign or {}
         self._rules = {
-            f"/{service.full_name}/{method.name}": MethodRule.of(method)
+            path_of(method): MethodRule.of(method, known.get(service.full_name, access_pb2.ACCESS_UNSPECIFIED))
             for service in services
             for method in service.methods
         }
@@ -77,13 +84,24 @@ class CheckAccess:
             if not served.call.method.startswith(_OPEN_SERVICES):
                 raise PermissionDenied
         elif not rule.public:
-            served.call.principal = principal = await self._verifier.verify(_bearer_token(served))
+            served.call.principal = principal = await self._verifier.verify(bearer_token(served.text("authorization")))
             rule.check(principal)
         await proceed()
 
 
-def _bearer_token(served: ServedCall) -> str:
-    value = served.text("authorization")
+def path_of(method: MethodDescriptor) -> str:
+    """The one path that a method is called by."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def open_paths(services: Iterable[ServiceDescriptor]) -> frozenset[str]:
+    """The paths that anybody may call, also from outside."""
+    rules = {path_of(method): MethodRule.of(method) for service in services for method in service.methods}
+    return frozenset(path for path, rule in rules.items() if rule.public and not rule.internal)
+
+
+def bearer_token(value: str) -> str:
+    """The token in the value of an `authorization` header; raises Unauthenticated."""
     if value[: len(_BEARER)].lower() != _BEARER:
         raise Unauthenticated
     return value[len(_BEARER) :]

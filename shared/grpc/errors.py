@@ -41,22 +41,23 @@ class MapErrors:
         trailers = [("x-request-id", served.call.request_id)]
         if error.retry_after is not None:
             trailers.append(("grpc-retry-pushback-ms", str(int(error.retry_after * 1000))))
-        status = rpc_status.to_status(self._status(error))
+        status = rpc_status.to_status(status_of(error, self._domain))
         # abort_with_status would send the status's own trailers alone.
         await served.context.abort(status.code, status.details, (*status.trailing_metadata, *trailers))
 
-    def _status(self, error: ServiceError) -> status_pb2.Status:
-        info = error_details_pb2.ErrorInfo(reason=error.reason, domain=self._domain, metadata=error.facts)
-        details: list[Message] = [info]
-        if isinstance(error, InvalidFields):
-            details.append(_bad_request(error))
-        if error.retry_after is not None:
-            delay = duration_pb2.Duration()
-            delay.FromMilliseconds(int(error.retry_after * 1000))
-            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-        return status_pb2.Status(
-            code=code_pb2.Code.Value(error.code.value), message=error.message, details=[_pack(d) for d in details]
-        )
+
+def status_of(error: ServiceError, domain: str) -> status_pb2.Status:
+    """What a caller is told of a failure."""
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=domain, metadata=error.facts)]
+    if isinstance(error, InvalidFields):
+        details.append(_bad_request(error))
+    if error.retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(int(error.retry_after * 1000))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status_pb2.Status(
+        code=code_pb2.Code.Value(error.code.value), message=error.message, details=[_pack(d) for d in details]
+    )
 
 
 def code_of(error: grpc.aio.AioRpcError) -> str:

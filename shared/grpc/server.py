@@ -12,8 +12,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from protos.options.v1 import access_pb2
 from shared.config import Unusable
-from shared.grpc.access import CheckAccess
+from shared.grpc.access import Access, CheckAccess
 from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
 from shared.grpc.observe import Observe
@@ -43,10 +44,14 @@ _OPTIONS: Final[list[tuple[str, int]]] = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A servicer with its descriptor and the generated function that adds it to a server."""
+    """A servicer with its descriptor and the generated function that adds it to a server.
+
+    `access` is for a service whose proto is not ours and cannot declare it.
+    """
 
     descriptor: ServiceDescriptor
     add: Callable[[Server], None]
+    access: Access = access_pb2.ACCESS_UNSPECIFIED
 
 
 class GrpcServer:
@@ -89,7 +94,8 @@ async def listen(
     """
     _require_free(address, port)
     descriptors = [service.descriptor for service in services]
-    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier)]
+    foreign = {service.descriptor.full_name: service.access for service in services}
+    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier, foreign)]
     server = grpc.aio.server(
         interceptors=[Chain(interceptors)],
         options=_OPTIONS,

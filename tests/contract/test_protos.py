@@ -142,6 +142,11 @@ def test_what_needs_no_token_is_a_short_list() -> None:
     assert public == {f"auth.v1.AuthService/{name}" for name in open_calls}
 
 
+def test_what_tells_of_other_peoples_tokens_stays_inside_the_network() -> None:
+    internal = {name for name, method in methods() if method.options.Extensions[access_pb2.internal]}
+    assert {"auth.v1.AuthService/VerifyToken", "auth.v1.AuthService/BatchVerifyTokens"} <= internal
+
+
 @pytest.mark.parametrize("package", ["auth.v1", "chat.v1"])
 def test_every_error_reason_names_its_status_code_first(package: str) -> None:
     codes = reason_codes(package)

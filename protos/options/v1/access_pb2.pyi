@@ -60,6 +60,7 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 ACCESS_FIELD_NUMBER: _builtins.int
 SCOPE_FIELD_NUMBER: _builtins.int
 STEP_UP_FIELD_NUMBER: _builtins.int
+INTERNAL_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """The access of a method; every method has it. The number is from the range kept for use inside an organisation."""
 scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
@@ -69,4 +70,8 @@ limited; an API key is, and may not call a method that names no scope.
 step_up: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
 """Whether the method needs an authentication of the last ten minutes (NIST SP 800-63B section 4.1.3): a person's, for
 a machine's credential is not enough. Otherwise: STEP_UP_REQUIRED.
+"""
+internal: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether the method is for callers inside the network alone, as every ACCESS_SERVICE method is: the gateway has no
+route to it.
 """
