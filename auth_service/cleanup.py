@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from auth_service.store import cache_debts, sessions, user_tokens
+from auth_service.store import cache_debts, log_in_failures, sessions, user_tokens
 from shared.cache import Cache
 from shared.cleanup import CleanUp
 from shared.db import Database
@@ -11,15 +11,17 @@ from shared.db import Database
 # Long enough for a user to see how a session of theirs ended, and for an operator to ask why.
 _ENDED_SESSIONS_STAY: Final = timedelta(days=30)
 _DEAD_TOKENS_STAY: Final = timedelta(days=7)
+_FAILURES_STAY: Final = timedelta(days=30)
 _WRITERS_HAVE: Final = timedelta(seconds=1)
 _DEBTS_AT_ONCE: Final = 500
 
 
 def tasks() -> list[CleanUp]:
-    """The clean-up of sessions and of tokens."""
+    """The clean-up of sessions, of tokens and of counted failures."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
+        CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),
     ]
 
 

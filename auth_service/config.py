@@ -25,6 +25,7 @@ class AuthConfig(ServiceConfig):
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
+    failures_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def access_token_lifetime(self) -> timedelta:
@@ -42,4 +43,5 @@ class AuthConfig(ServiceConfig):
         return Volumes(
             sign_ups_per_hour=self.sign_ups_per_address_per_hour or (100 if self.production else 1_000_000),
             log_ins_per_minute=self.log_ins_per_address_per_minute or (300 if self.production else 1_000_000),
+            failures_per_minute=self.failures_per_address_per_minute or (60 if self.production else 1_000_000),
         )

@@ -1,63 +1,98 @@
 """Rate limits on what checks a secret. What counts against an account is failure; a right password clears it.
 
 An account under attack stays open to its owner: failures are first counted for the account together with the address
-they come from, and the wider budget of the account alone does not bind an address that it has signed in from.
+they come from, and the wider budgets of the account alone do not bind an address that it has signed in from. Addresses
+are counted by neighbourhood: an IPv6 customer has 2^64 of them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
 from shared.errors import RateLimited
+from shared.proxies import neighbourhood
 from shared.ratelimit import Limit, RateLimiter
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
-# NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures; two windows may follow each other at once.
 _PAIR_FAILURES: Final = Limit(name="failures_by_account_and_address", amount=10, seconds=15 * _MINUTE)
 _ACCOUNT_FAILURES: Final = Limit(name="failures_by_account", amount=45, seconds=24 * _HOUR)
+# NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures; some may be under way when the last is noted.
+CONSECUTIVE_FAILURES: Final = 90
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volumes:
-    """How many attempts one address may make, right or wrong."""
+    """How many attempts one address may make, right or wrong, and how many wrong ones with one method."""
 
     sign_ups_per_hour: int
     log_ins_per_minute: int
+    failures_per_minute: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Who tries a password, and how many have been wrong since the last right one."""
+
+    email: str
+    address: str
+    failures: int
 
 
 class AuthLimits:
-    """The limits of sign-up and log-in."""
+    """The limits of sign-up and log-in, and the one that every method with a secret has."""
 
     def __init__(self, limiter: RateLimiter, volumes: Volumes) -> None:
         """Count with a limiter that replicas share."""
         self._limiter = limiter
         self._sign_ups = Limit(name="sign_ups_by_address", amount=volumes.sign_ups_per_hour, seconds=_HOUR)
         self._log_ins = Limit(name="log_ins_by_address", amount=volumes.log_ins_per_minute, seconds=_MINUTE)
+        self._failures = Limit(name="failures_by_address", amount=volumes.failures_per_minute, seconds=_MINUTE)
 
     async def admit_sign_up(self, address: str) -> None:
         """Count a sign-up of an address; raises RateLimited."""
-        await self._limiter.take(self._sign_ups, address)
+        await self._limiter.take(self._sign_ups, neighbourhood(address))
 
     async def admit_log_in(self, address: str) -> None:
         """Count a log-in of an address; raises RateLimited."""
-        await self._limiter.take(self._log_ins, address)
+        await self._limiter.take(self._log_ins, neighbourhood(address))
 
-    async def check_failures(self, email: str, address: str, known: Callable[[], Awaitable[bool]]) -> None:
+    async def admit_secret(self, method: str, address: str) -> None:
+        """Raise RateLimited where an address has presented too many wrong secrets to a method."""
+        await self._limiter.check(self._failures, method, neighbourhood(address))
+
+    async def count_wrong_secret(self, method: str, address: str) -> None:
+        """Note a wrong secret."""
+        await self._limiter.count(self._failures, method, neighbourhood(address))
+
+    async def check_failures(self, attempt: Attempt, known: Callable[[], Awaitable[bool]]) -> None:
         """Raise RateLimited where too many passwords were wrong; `known` says whether the address is the owner's."""
-        await self._limiter.check(_PAIR_FAILURES, email, address)
-        try:
-            await self._limiter.check(_ACCOUNT_FAILURES, email)
-        except RateLimited:
-            if not await known():
-                raise
+        email = attempt.email
+        pair = self._limiter.check(_PAIR_FAILURES, email, neighbourhood(attempt.address))
+        _, over = await asyncio.gather(pair, self._over(email))
+        if over is None and attempt.failures >= CONSECUTIVE_FAILURES:
+            over = RateLimited(limit="consecutive_failures_by_account", retry_after=_HOUR)
+        if over is not None and not await known():
+            raise over
 
     async def count_failure(self, email: str, address: str) -> None:
         """Note a wrong password; an unknown account is counted like a known one."""
-        await self._limiter.count(_PAIR_FAILURES, email, address)
-        await self._limiter.count(_ACCOUNT_FAILURES, email)
+        await asyncio.gather(
+            self._limiter.count(_PAIR_FAILURES, email, neighbourhood(address)),
+            self._limiter.count(_ACCOUNT_FAILURES, email),
+        )
 
     async def forgive(self, email: str, address: str) -> None:
         """A right password ends the count of the consecutive wrong ones."""
-        await self._limiter.forgive(_PAIR_FAILURES, email, address)
-        await self._limiter.forgive(_ACCOUNT_FAILURES, email)
+        await asyncio.gather(
+            self._limiter.forgive(_PAIR_FAILURES, email, neighbourhood(address)),
+            self._limiter.forgive(_ACCOUNT_FAILURES, email),
+        )
+
+    async def _over(self, email: str) -> RateLimited | None:
+        try:
+            await self._limiter.check(_ACCOUNT_FAILURES, email)
+        except RateLimited as over:
+            return over
+        return None

@@ -14,6 +14,7 @@ from auth_service.directory import Directory
 from auth_service.issuing import Issuer
 from auth_service.keys import Keys
 from auth_service.limits import AuthLimits
+from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.refresh_tokens import RefreshTokens
 from auth_service.rpc.account_service import AccountService
@@ -21,6 +22,7 @@ from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.auth_service import AuthService
 from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
+from auth_service.rpc.secrets import LimitGuesses
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
@@ -59,9 +61,13 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         passwords = Passwords(config.hash_threads)
         directory = Directory(held.database, cache)
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
-        services = _services(config, held, directory, passwords, signing, verifier)
+        limits = AuthLimits(RateLimiter(held.link, config.key_ring.derive("rate limits")), config.volumes)
+        services = _services(
+            config, held, directory=directory, passwords=passwords, signing=signing, verifier=verifier, limits=limits
+        )
+        guesses = LimitGuesses([service.descriptor for service in services], limits)
         try:
-            async with serving(config, held, services, verifier, _DOMAIN) as server:
+            async with serving(config, held, services, verifier, _DOMAIN, [guesses]) as server:
                 yield server
         finally:
             passwords.close()
@@ -79,10 +85,12 @@ async def accounts(config: AuthConfig) -> AsyncIterator[Accounts]:
 def _services(
     config: AuthConfig,
     held: Resources,
+    *,
     directory: Directory,
     passwords: Passwords,
     signing: Keys,
     verifier: TokenVerifier,
+    limits: AuthLimits,
 ) -> list[Service]:
     ring = config.key_ring
     issuer = Issuer(
@@ -90,8 +98,8 @@ def _services(
         RefreshTokens(ring.macs("refresh tokens")),
         config.lifetimes,
     )
-    limits = AuthLimits(RateLimiter(held.link, ring.derive("rate limits")), config.volumes)
-    sign_ins = SignIns(held.database, passwords, limits, issuer, held.background)
+    checks = PasswordChecks(held.database, passwords, limits, held.background, ring.derive("log-in failures"))
+    sign_ins = SignIns(held.database, passwords, checks, limits, issuer)
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
     pages = SessionPages(sessions, PageTokens(ring.macs("page tokens")))

@@ -8,12 +8,12 @@ from auth_service import refresh_tokens
 from auth_service.errors import EmailTaken, InvalidCredentials
 from auth_service.issuing import Issuer
 from auth_service.limits import AuthLimits
-from auth_service.models import Credentials, Session, SignedIn, Tokens, User, UserState
+from auth_service.models import Credentials, Session, SignedIn, Tokens, User
+from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.store import sessions, user_tokens, users
 from auth_service.store.sessions import NewSession
 from shared import calls, ids
-from shared.background import Background
 from shared.db import Database
 from shared.errors import RequestIdReused
 
@@ -45,11 +45,11 @@ class SignIns:
     """Sign-up and log-in."""
 
     def __init__(
-        self, database: Database, passwords: Passwords, limits: AuthLimits, issuer: Issuer, background: Background
+        self, database: Database, passwords: Passwords, checks: PasswordChecks, limits: AuthLimits, issuer: Issuer
     ) -> None:
-        """Hash with `passwords`, as often as `limits` allow."""
-        self._database, self._passwords, self._limits = database, passwords, limits
-        self._issuer, self._background = issuer, background
+        """Hash with `passwords`, and check with `checks`, as often as `limits` allow."""
+        self._database, self._passwords, self._checks = database, passwords, checks
+        self._limits, self._issuer = limits, issuer
 
     async def sign_up(self, command: SignUp) -> SignedIn:
         """Make an account and sign it in; a repeat with its request_id gets the first account and session."""
@@ -77,31 +77,13 @@ class SignIns:
 
     async def log_in(self, command: LogIn) -> SignedIn:
         """Start a session; an unknown email and a wrong password cannot be told apart."""
-        email, address = command.email, calls.address()
-        await self._limits.admit_log_in(address)
-        credentials = await users.find_credentials(self._database, email)
-        if not await self._verify(credentials, email, command.password):
-            await self._limits.count_failure(email, address)
+        await self._limits.admit_log_in(calls.address())
+        credentials = await self._checks.check(command.email, command.password)
+        if credentials is None:
             raise InvalidCredentials
-        await self._limits.forgive(email, address)
-        assert credentials is not None  # noqa: S101 - the password of no account is right
         session = await self._begin(credentials.user, command.device_label)
-        self._rehash_if_outdated(credentials, command.password)
+        self._checks.renew_hash(credentials, command.password)
         return SignedIn(user=credentials.user, session=session, tokens=self._issuer.begin(credentials.user, session))
-
-    async def _verify(self, credentials: Credentials | None, email: str, password: str) -> bool:
-        """Whether the password is right and the account may be used; the work is the same where it is not."""
-        address = calls.address()
-
-        async def known() -> bool:
-            return await sessions.signed_in_from(self._database, email, address)
-
-        async def check() -> None:
-            await self._limits.check_failures(email, address, known)
-
-        phc = credentials.password_hash if credentials else None
-        right = await self._passwords.verify(phc, password, check)
-        return right and credentials is not None and credentials.user.state is UserState.ACTIVE
 
     async def _begin(self, user: User, device_label: str) -> Session:
         session = await sessions.insert(self._database, user.id, self._new_session(device_label))
@@ -130,8 +112,7 @@ class SignIns:
         return found if found and found.sign_up_request_id == command.request_id else None
 
     async def _repeat_sign_up(self, command: SignUp, made: Credentials) -> SignedIn:
-        if not await self._verify(made, command.email, command.password):
-            await self._limits.count_failure(command.email, calls.address())
+        if await self._checks.check(command.email, command.password) is None:
             raise RequestIdReused
         session = await sessions.find_first(self._database, made.user.id)
         tokens = await self._renewed(session) if session else None
@@ -144,12 +125,3 @@ class SignIns:
         digest = refresh_tokens.digest(session.id)
         state = await user_tokens.find_refresh(self._database, digest, self._issuer.lifetimes.idle, timedelta())
         return self._issuer.renew(state) if state and state.alive else None
-
-    def _rehash_if_outdated(self, credentials: Credentials, password: str) -> None:
-        former = credentials.password_hash
-        if former is not None and self._passwords.outdated(former):
-            self._background.spawn("rehash", self._rehash(credentials.user, password, former))
-
-    async def _rehash(self, user: User, password: str, former: str) -> None:
-        new = await self._passwords.hash(password)
-        await users.update_password_hash(self._database, user.id, new=new, former=former)

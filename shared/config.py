@@ -17,8 +17,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared import proxies
 from shared.crypto import KeyRing
 from shared.db import PoolSettings
+from shared.proxies import TrustedProxies
 
 _MASTER_KEY_BYTES = 32
 _ENCRYPTED_MODES: Final = ("require", "verify-ca", "verify-full")
@@ -69,6 +71,14 @@ def _check_scheme(*schemes: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def _check_networks(value: str) -> str:
+    try:
+        proxies.networks(value)
+    except ValueError as error:
+        raise ValueError(f"must be networks separated by commas, such as 10.0.0.0/8: {error}") from None
+    return value
 
 
 DatabaseUrl = Annotated[SecretStr, _check_scheme("postgresql://", "postgres://")]
@@ -122,6 +132,7 @@ class ServiceConfig(BaseSettings):
     tls_client_ca_file: Path | None = None
     allow_plaintext: bool = False
     allow_plaintext_stores: bool = False
+    trusted_proxies: Annotated[str, AfterValidator(_check_networks)] = ""
 
     @property
     def production(self) -> bool:
@@ -132,6 +143,11 @@ class ServiceConfig(BaseSettings):
     def reflect(self) -> bool:
         """Whether server reflection is on: in development, or where it is asked for."""
         return not self.production if self.reflection is None else self.reflection
+
+    @property
+    def proxies(self) -> TrustedProxies:
+        """The gateways that are believed on whom they call for."""
+        return TrustedProxies(proxies.networks(self.trusted_proxies))
 
     @property
     def owner_url(self) -> str:

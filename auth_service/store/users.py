@@ -20,9 +20,14 @@ async def find_many(executor: Executor, user_ids: Sequence[UUID]) -> Mapping[UUI
 async def find_credentials(executor: Executor, email: str) -> Credentials | None:
     """The account with this email, and its password's hash."""
     row = await executor.fetch_one(queries.find_credentials, email)
-    if row is None:
-        return None
-    return Credentials(user=user(row), password_hash=row["password_hash"], sign_up_request_id=row["sign_up_request_id"])
+    return _credentials(row) if row else None
+
+
+async def find_for_log_in(executor: Executor, email: str, account: bytes) -> tuple[Credentials | None, int]:
+    """The account with this email, if there is one, and how many wrong passwords it has had since a right one."""
+    row = await executor.fetch_one(queries.find_for_log_in, email, account)
+    assert row is not None  # noqa: S101 - it is joined to a row that is always there
+    return (_credentials(row) if row["id"] else None), row["failures"]
 
 
 async def insert_signed_in(
@@ -61,6 +66,10 @@ async def update_roles(executor: Executor, email: str, roles: Sequence[str], *, 
     """Give an account its roles."""
     row = await executor.fetch_one(queries.update_roles, email, roles, stale_prefix, ids.new_id())
     return user(row) if row else None
+
+
+def _credentials(row: Record) -> Credentials:
+    return Credentials(user=user(row), password_hash=row["password_hash"], sign_up_request_id=row["sign_up_request_id"])
 
 
 def user(row: Record) -> User:

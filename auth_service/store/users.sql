@@ -16,6 +16,18 @@ SELECT
 FROM users
 WHERE email = $1;
 
+-- name: find_for_log_in
+-- The other query that reads the hash of a password: an account, if there is one, and the failures of its email.
+-- $1 the email, normalised, $2 the email, hashed
+-- index: idx_users_email, log_in_failures_pkey
+SELECT
+    u.id, u.kind, u.email, u.email_verify_time, u.display_name, u.locale, u.roles, u.state, u.purge_time, u.revision,
+    u.create_time, u.update_time, u.password_hash, u.sign_up_request_id,
+    coalesce(f.failures, 0) AS failures
+FROM (SELECT) one
+LEFT JOIN users u ON u.email = $1
+LEFT JOIN log_in_failures f ON f.account = $2;
+
 -- name: insert_signed_in
 -- An account with its first session, the session's refresh token and the event, in one statement.
 -- $1 user, $2 email, $3 password hash, $4 display name, $5 request id or null

@@ -16,6 +16,7 @@ from grpc.aio import ServerInterceptor, ServicerContext
 
 from shared import calls, clock, ids
 from shared.calls import Call
+from shared.proxies import TrustedProxies
 
 Context = ServicerContext[Any, Any]
 Proceed = Callable[[], Awaitable[None]]
@@ -31,7 +32,7 @@ class ServedCall:
 
     __slots__ = ("call", "context", "metadata")
 
-    def __init__(self, method: str, context: Context) -> None:
+    def __init__(self, method: str, context: Context, proxies: TrustedProxies) -> None:
         """Read what the caller sent along; its request id is kept where it is a sane one."""
         self.context = context
         self.metadata = dict(cast("Sequence[tuple[str, str | bytes]]", context.invocation_metadata() or ()))
@@ -40,7 +41,7 @@ class ServedCall:
         self.call = Call(
             method=method,
             request_id=asked if asked and _REQUEST_ID.fullmatch(asked) else ids.new_text(),
-            address=_host(context.peer()),
+            address=proxies.caller(_host(context.peer()), self.text("x-forwarded-for")),
             user_agent=_UNPRINTABLE.sub("?", self.text("user-agent")),
             deadline=None if remaining is None else clock.monotonic() + remaining,
         )
@@ -54,9 +55,9 @@ class ServedCall:
 class Chain(ServerInterceptor):
     """Wraps each handler once, at its first call, in every interceptor of the list."""
 
-    def __init__(self, interceptors: Sequence[Interceptor]) -> None:
-        """The first of the list is the outermost."""
-        self._interceptors = tuple(interceptors)
+    def __init__(self, interceptors: Sequence[Interceptor], proxies: TrustedProxies) -> None:
+        """The first of the list is the outermost; the proxies are believed on whom they call for."""
+        self._interceptors, self._proxies = tuple(interceptors), proxies
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -78,7 +79,7 @@ class Chain(ServerInterceptor):
         behaviour = _behaviour(handler)
 
         async def serve(request: Any, context: Context) -> Any:
-            served = ServedCall(method, context)
+            served = ServedCall(method, context, self._proxies)
             calls.current.set(served.call)
             response = None
 

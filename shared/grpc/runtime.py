@@ -12,6 +12,7 @@ from shared import health, ops
 from shared.background import Background
 from shared.config import ServiceConfig
 from shared.db import Database, control_pool
+from shared.grpc.chain import Interceptor
 from shared.grpc.credentials import ServerTls
 from shared.grpc.server import GrpcServer, Service, listen
 from shared.grpc.verifier import Verifier
@@ -49,7 +50,12 @@ async def resources(name: str, config: ServiceConfig) -> AsyncIterator[Resources
 
 @contextlib.asynccontextmanager
 async def serving(
-    config: ServiceConfig, held: Resources, services: Sequence[Service], verifier: Verifier, domain: str
+    config: ServiceConfig,
+    held: Resources,
+    services: Sequence[Service],
+    verifier: Verifier,
+    domain: str,
+    more: Sequence[Interceptor] = (),
 ) -> AsyncIterator[GrpcServer]:
     """Listen, on both ports, for as long as the context lasts."""
     readiness = Readiness()
@@ -63,6 +69,8 @@ async def serving(
             domain=domain,
             reflect=config.reflect,
             credentials=None if tls is None else tls.credentials,
+            proxies=config.proxies,
+            more=more,
         )
         checks = {"postgres": health.postgres(held.control), "redis": health.redis(held.link)}
         monitor = HealthMonitor(checks, "postgres", readiness, server)

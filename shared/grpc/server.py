@@ -19,11 +19,13 @@ from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
 from shared.grpc.observe import Observe
 from shared.grpc.verifier import Verifier
+from shared.proxies import TrustedProxies
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 _MAX_CONCURRENT_STREAMS: Final = 100  # a stock server starves its neighbours under a rapid reset
 _MAX_CONCURRENT_CALLS: Final = 2_000
 _MINUTE: Final = 60_000
+_NO_PROXIES: Final = TrustedProxies(())
 
 _OPTIONS: Final[list[tuple[str, int]]] = [
     ("grpc.max_concurrent_streams", _MAX_CONCURRENT_STREAMS),
@@ -87,17 +89,24 @@ async def listen(
     domain: str,
     reflect: bool,
     credentials: grpc.ServerCredentials | None = None,
+    proxies: TrustedProxies = _NO_PROXIES,
+    more: Sequence[Interceptor] = (),
 ) -> GrpcServer:
     """Start serving, in plaintext where there are no credentials; port 0 takes a free one.
 
-    A taken port raises Unusable.
+    `more` interceptors stand inmost. A taken port raises Unusable.
     """
     _require_free(address, port)
     descriptors = [service.descriptor for service in services]
     foreign = {service.descriptor.full_name: service.access for service in services}
-    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(descriptors, verifier, foreign)]
-    server = grpc.aio.server(
-        interceptors=[Chain(interceptors)],
+    interceptors: list[Interceptor] = [
+        Observe(),
+        MapErrors(domain),
+        CheckAccess(descriptors, verifier, foreign),
+        *more,
+    ]
+    _require_free(address, port)
+        interceptors=[Chain(interceptors, proxies)],
         options=_OPTIONS,
         maximum_concurrent_rpcs=_MAX_CONCURRENT_CALLS,
     )

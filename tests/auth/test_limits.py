@@ -9,6 +9,7 @@ import grpc
 import pytest
 from redis.asyncio import Redis
 
+from auth_service.limits import CONSECUTIVE_FAILURES
 from protos.auth.v1.auth_service_pb2 import LogInRequest, SignUpRequest
 from shared.embedded import LocalRedis, free_port, scratch_folder
 from tests.auth.addresses import calling_from
@@ -72,6 +73,38 @@ async def test_an_attack_from_many_addresses_ends_at_the_accounts_budget_and_spa
         assert (await failure(attacker.log_in())).reason == "RATE_LIMITED"
         assert (await auth.log_in()).user.email == ADA
         assert (await attacker.log_in()).user.email == ADA  # the owner's right password has ended the count
+
+
+async def test_consecutive_failures_end_below_a_hundred_though_redis_forgets_and_the_owner_still_logs_in(
+    auth: Auth, servers: Servers
+) -> None:
+    """R10: counted for an email, with an account or without, and the address that the owner has used stays open."""
+    await auth.sign_up()
+    for accounts, email in enumerate((ADA, "nobody@example.com"), start=1):
+        async with calling_from("127.0.0.2", auth) as attacker:
+            for _ in range(CONSECUTIVE_FAILURES // PAIR):
+                assert await guesses(attacker, PAIR, email) == ["INVALID_CREDENTIALS"] * PAIR
+                await forget_limits(servers)
+            await until_noted(auth, accounts)
+            failed = await guess(attacker, email)
+            assert (failed.reason, failed.facts) == ("RATE_LIMITED", {"limit": "consecutive_failures_by_account"})
+    assert (await auth.log_in()).user.email == ADA
+    async with calling_from("127.0.0.2", auth) as traveller:
+        assert (await traveller.log_in()).user.email == ADA
+
+
+async def forget_limits(servers: Servers) -> None:
+    async with Redis.from_url(servers.redis.url) as redis:
+        keys = [key async for key in redis.scan_iter("parley:limit*")]
+        await redis.delete(*keys)
+
+
+async def until_noted(auth: Auth, accounts: int) -> None:
+    """So many accounts have used up their budget: a failure is noted after its answer."""
+    query = "SELECT FROM log_in_failures WHERE failures >= $1"
+    async with asyncio.timeout(10):
+        while len(await fetch(auth.database.url, query, CONSECUTIVE_FAILURES)) < accounts:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_right_password_ends_the_count_of_the_wrong_ones_before_it(auth: Auth) -> None:
@@ -141,6 +174,21 @@ async def test_one_address_logs_in_only_so_often_a_minute_whatever_it_says_of_it
             assert (failed.reason, failed.facts) == ("RATE_LIMITED", {"limit": "log_ins_by_address"})
         async with calling_from("127.0.0.2", auth) as elsewhere:
             assert (await elsewhere.log_in()).session.address == "127.0.0.2"
+
+
+async def test_behind_a_gateway_of_ours_each_caller_has_a_budget(servers: Servers, auth_database: TestDatabase) -> None:
+    """R43: the gateway is believed, and what its caller wrote before it is not."""
+    settings = {"AUTH_LOG_INS_PER_ADDRESS_PER_MINUTE": 2, "AUTH_TRUSTED_PROXIES": "127.0.0.0/8"}
+    async with limited(servers, auth_database, **settings) as auth:
+        await auth.sign_up()
+        request = LogInRequest(email=ADA, password=PASSWORD)
+        for said in ("198.51.100.1", "1.2.3.4, 198.51.100.1"):
+            answer = await auth.auth.LogIn(request, metadata=(("x-forwarded-for", said),))
+            assert answer.session.address == "198.51.100.1"
+        failed = await failure(auth.auth.LogIn(request, metadata=(("x-forwarded-for", "9.9.9.9, 198.51.100.1"),)))
+        assert failed.facts == {"limit": "log_ins_by_address"}
+        answer = await auth.auth.LogIn(request, metadata=(("x-forwarded-for", "2001:db8::1"),))
+        assert answer.session.address == "2001:db8::1"
 
 
 async def test_one_address_signs_up_only_so_often_an_hour_and_repeats_are_free(

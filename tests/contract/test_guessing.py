@@ -1,0 +1,71 @@
+"""No method that checks a secret can be guessed at without end: the methods are read off the contract (R10, R14).
+
+A request field with `debug_redact` is a secret. A new method that takes one fails here until `WRONG` says how a wrong
+one is presented to it, and until presenting it often enough is refused.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from auth_service.rpc.secrets import INTROSPECTION, takes_secret
+from protos.auth.v1 import account_service_pb2, admin_service_pb2, auth_service_pb2
+from protos.auth.v1.auth_service_pb2 import LogInRequest, RefreshTokenRequest
+from tests.authtest import Auth, auth_config, running_auth
+from tests.grpc_errors import failure
+from tests.servers import Servers, TestDatabase
+
+ALLOWED = 3
+# They make a secret and check none: what they are given is a new password.
+SETTING = {"SignUp"}
+# How a wrong secret is presented; `number` counts the attempts, so that no budget of one account is what refuses.
+WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
+    "LogIn": lambda auth, number: auth.auth.LogIn(LogInRequest(email=f"{number}@example.com", password="not it")),
+    "RefreshToken": lambda auth, _: auth.auth.RefreshToken(RefreshTokenRequest(refresh_token="parley_rt_guess")),
+}
+
+
+def methods() -> set[str]:
+    files = (auth_service_pb2.DESCRIPTOR, account_service_pb2.DESCRIPTOR, admin_service_pb2.DESCRIPTOR)
+    services = [service for file in files for service in file.services_by_name.values()]
+    return {method.name for service in services for method in service.methods if takes_secret(method)}
+
+
+@pytest.fixture
+async def strict(servers: Servers, auth_database: TestDatabase) -> AsyncIterator[Auth]:
+    config = auth_config(auth_database, servers.redis.url, AUTH_FAILURES_PER_ADDRESS_PER_MINUTE=ALLOWED)
+    async with running_auth(auth_database, config) as auth:
+        yield auth
+
+
+def test_every_method_that_takes_a_secret_is_guessed_at_below() -> None:
+    assert methods() == set(WRONG) | SETTING
+    assert {"LogIn", "RefreshToken"} <= methods()
+    assert not methods() & set(INTROSPECTION)
+
+
+@pytest.mark.parametrize("method", WRONG)
+async def test_guessing_is_refused_after_a_few(strict: Auth, method: str) -> None:
+    for number in range(ALLOWED):
+        failed = await failure(WRONG[method](strict, number))
+        assert failed.reason not in ("RATE_LIMITED", "INVALID_FIELDS", "INTERNAL")
+        assert failed.code.name == "UNAUTHENTICATED"
+    failed = await failure(WRONG[method](strict, ALLOWED))
+    assert (failed.reason, failed.facts) == ("RATE_LIMITED", {"limit": "failures_by_address"})
+    assert failed.retry_seconds is not None
+
+
+async def test_right_secrets_do_not_count(strict: Auth) -> None:
+    tokens = (await strict.sign_up()).tokens
+    for _ in range(2 * ALLOWED):
+        await strict.log_in()
+        tokens = (await strict.refresh(tokens.refresh_token)).tokens
+
+
+async def test_methods_are_counted_each_for_itself(strict: Auth) -> None:
+    """Dead refresh tokens, which a crowd behind one address may well present, keep nobody from logging in."""
+    await strict.sign_up()
+    for number in range(ALLOWED + 1):
+        await failure(WRONG["RefreshToken"](strict, number))
+    assert (await strict.log_in()).user.email == "ada@example.com"
