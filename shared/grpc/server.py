@@ -105,7 +105,7 @@ async def listen(
         CheckAccess(descriptors, verifier, foreign),
         *more,
     ]
-    _require_free(address, port)
+    server = grpc.aio.server(
         interceptors=[Chain(interceptors, proxies)],
         options=_OPTIONS,
         maximum_concurrent_rpcs=_MAX_CONCURRENT_CALLS,
