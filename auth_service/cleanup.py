@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from auth_service.store import cache_debts, log_in_failures, sessions, user_tokens
+from auth_service.store import cache_debts, log_in_failures, revocations, sessions, user_tokens
 from shared.cache import Cache
 from shared.cleanup import CleanUp
 from shared.db import Database
@@ -12,16 +12,19 @@ from shared.db import Database
 _ENDED_SESSIONS_STAY: Final = timedelta(days=30)
 _DEAD_TOKENS_STAY: Final = timedelta(days=7)
 _FAILURES_STAY: Final = timedelta(days=30)
+# Longer than any access token lives that was made before.
+_REVOCATIONS_STAY: Final = timedelta(hours=2)
 _WRITERS_HAVE: Final = timedelta(seconds=1)
 _DEBTS_AT_ONCE: Final = 500
 
 
 def tasks() -> list[CleanUp]:
-    """The clean-up of sessions, of tokens and of counted failures."""
+    """The clean-up of sessions, of tokens, of counted failures and of revocations."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
         CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),
+        CleanUp(query=revocations.queries.delete_old, args=(_REVOCATIONS_STAY,)),
     ]
 
 

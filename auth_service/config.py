@@ -3,12 +3,22 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from auth_service.issuing import Lifetimes
 from auth_service.limits import Volumes
-from shared.config import Port, ServiceConfig
+from shared.config import Port, ServiceConfig, check_random_key
+
+
+def _check_service_keys(value: SecretStr) -> SecretStr:
+    for key in _separated(value):
+        check_random_key(SecretStr(key))
+    return value
+
+
+def _separated(value: SecretStr) -> list[str]:
+    return [key.strip() for key in value.get_secret_value().split(",") if key.strip()]
 
 
 class AuthConfig(ServiceConfig):
@@ -22,6 +32,8 @@ class AuthConfig(ServiceConfig):
     access_token_minutes: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10
     session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
+    service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
+    protect_introspection: bool = False
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
@@ -31,6 +43,11 @@ class AuthConfig(ServiceConfig):
     def access_token_lifetime(self) -> timedelta:
         """The longest life of an access token."""
         return timedelta(minutes=self.access_token_minutes)
+
+    @property
+    def known_service_keys(self) -> list[str]:
+        """The keys that services may present."""
+        return _separated(self.service_keys)
 
     @property
     def lifetimes(self) -> Lifetimes:

@@ -37,3 +37,9 @@ class UserNotFound(ServiceError):
     """There is no such user."""
 
     code = Code.NOT_FOUND
+
+
+class WatcherTooSlow(ServiceError):
+    """The stream was read too slowly to be kept up to date: begin it anew."""
+
+    code = Code.RESOURCE_EXHAUSTED

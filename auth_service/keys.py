@@ -2,8 +2,10 @@
 
 import secrets
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -17,6 +19,7 @@ from shared.jwks import PublicKey
 
 ALGORITHM: Final = "EdDSA"
 REFRESH_SECONDS: Final = 30.0
+_VERSION_LENGTH: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class Keys:
         self._signing: SigningKey | None = None
         self.public: dict[str, PublicKey] = {}
         self.jwks: list[dict[str, str]] = []
+        self.version = ""
 
     @property
     def signing(self) -> SigningKey:
@@ -52,6 +56,7 @@ class Keys:
             rows = await signing_keys.list_all(self._executor)
         self.jwks = [row.public_jwk for row in rows]
         self.public = jwks.key_set(self.jwks)
+        self.version = sha256(orjson.dumps(self.jwks, option=orjson.OPT_SORT_KEYS)).hexdigest()[:_VERSION_LENGTH]
         self._signing = next(self._open(row) for row in rows if row.state == "SIGNING")
 
     def _generate(self) -> SigningKeyRow:

@@ -6,7 +6,7 @@ from typing import Final
 
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
-from auth_service import cleanup, keys
+from auth_service import cleanup, keys, revocations
 from auth_service.access_tokens import Minter
 from auth_service.accounts import Accounts
 from auth_service.config import AuthConfig
@@ -17,6 +17,7 @@ from auth_service.limits import AuthLimits
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.refresh_tokens import RefreshTokens
+from auth_service.revocations import Revocations
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.auth_service import AuthService
@@ -24,10 +25,11 @@ from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.secrets import LimitGuesses
 from auth_service.rpc.session_pages import SessionPages
+from auth_service.service_keys import ServiceKeys
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
 from auth_service.store.cache_epochs import CacheEpochs
-from auth_service.verification import TokenVerifier
+from auth_service.verification import OwnCallers, TokenVerifier
 from protos.auth.v1 import account_service_pb2 as account_pb2
 from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2_grpc
 from protos.auth.v1 import admin_service_pb2 as admin_pb2
@@ -36,7 +38,7 @@ from protos.options.v1 import access_pb2
 from shared import cleanup as batches
 from shared.access_tokens import TokenChecker
 from shared.cache import Cache
-from shared.grpc.access import open_paths
+from shared.grpc.access import Access, open_paths
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.paging import PageTokens
@@ -45,6 +47,7 @@ from shared.ratelimit import RateLimiter
 _OWN_AUDIENCE: Final = "auth"
 _DOMAIN: Final = "auth.parley"
 _PAY_SECONDS: Final = 1.0
+_INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens")
 
 
 @contextlib.asynccontextmanager
@@ -61,13 +64,14 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         passwords = Passwords(config.hash_threads)
         directory = Directory(held.database, cache)
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
+        callers = OwnCallers(verifier, ServiceKeys(config.known_service_keys))
         limits = AuthLimits(RateLimiter(held.link, config.key_ring.derive("rate limits")), config.volumes)
         services = _services(
             config, held, directory=directory, passwords=passwords, signing=signing, verifier=verifier, limits=limits
         )
         guesses = LimitGuesses([service.descriptor for service in services], limits)
         try:
-            async with serving(config, held, services, verifier, _DOMAIN, [guesses]) as server:
+            async with serving(config, held, services, callers, _DOMAIN, [guesses]) as server:
                 yield server
         finally:
             passwords.close()
@@ -103,12 +107,21 @@ def _services(
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
     pages = SessionPages(sessions, PageTokens(ring.macs("page tokens")))
-    auth = AuthService(AuthRules(sign_ins=sign_ins, sessions=sessions, verifier=verifier, keys=signing))
+    auth = AuthService(
+        AuthRules(
+            sign_ins=sign_ins,
+            sessions=sessions,
+            verifier=verifier,
+            keys=signing,
+            revocations=_watched(held, signing),
+        )
+    )
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
     admin = AdminService(AdminRules(accounts=profiles))
     services = [
         Service(
             descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],
+            only_for_services=_INTROSPECTION if config.protect_introspection else (),
             add=lambda server: auth_service_pb2_grpc.add_AuthServiceServicer_to_server(auth, server),
         ),
         Service(
@@ -120,14 +133,22 @@ def _services(
             add=lambda server: admin_service_pb2_grpc.add_AdminServiceServicer_to_server(admin, server),
         ),
     ]
-    return [*services, _authorization(services, verifier)]
+    access = access_pb2.ACCESS_SERVICE if config.protect_introspection else access_pb2.ACCESS_PUBLIC
+    return [*services, _authorization(services, verifier, access)]
 
 
-def _authorization(services: Sequence[Service], verifier: TokenVerifier) -> Service:
-    """What gateways ask: open inside the network, as VerifyToken is."""
+def _authorization(services: Sequence[Service], verifier: TokenVerifier, access: Access) -> Service:
+    """What gateways ask: open inside the network where VerifyToken is."""
     authorization = Authorization(verifier, open_paths(service.descriptor for service in services), _DOMAIN)
     return Service(
         descriptor=external_auth_pb2.DESCRIPTOR.services_by_name["Authorization"],
         add=lambda server: external_auth_pb2_grpc.add_AuthorizationServicer_to_server(authorization, server),
-        access=access_pb2.ACCESS_PUBLIC,
+        access=access,
     )
+
+
+def _watched(held: Resources, signing: Keys) -> Revocations:
+    watched = Revocations(held.control, signing)
+    held.background.every(revocations.RECONNECT_SECONDS, "revocations", watched.hold)
+    held.background.spawn("end of watching", watched.end_with(held.ending))
+    return watched

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from auth_service.directory import Directory
 from auth_service.keys import Keys
 from auth_service.models import Caller, InactiveReason, Session, UserState, Verification
+from auth_service.service_keys import ServiceKeys
 from shared import access_tokens, clock, metrics
 from shared.access_tokens import TokenChecker, TokenRefused
+from shared.calls import Principal
 from shared.errors import Unauthenticated
+from shared.service_keys import PREFIX
 
 
 class TokenVerifier:
@@ -61,6 +64,23 @@ class TokenVerifier:
         if user is None or user.state is not UserState.ACTIVE:
             return Verification(reason=InactiveReason.USER_INACTIVE)
         return Verification(user=user, session=session, expire_time=access_tokens.expiry(claims))
+
+
+class OwnCallers:
+    """Who calls auth itself: somebody with a token, or a service with a key, which is good for nothing else."""
+
+    def __init__(self, verifier: TokenVerifier, services: ServiceKeys) -> None:
+        """Know services by their keys, and everybody else by their tokens."""
+        self._verifier, self._services = verifier, services
+
+    async def verify(self, access_token: str) -> Principal:
+        """Who is calling; raises Unauthenticated."""
+        if not access_token.startswith(PREFIX):
+            return await self._verifier.verify(access_token)
+        service = self._services.principal(access_token)
+        if service is None:
+            raise Unauthenticated(inactive_reason=InactiveReason.INVALID)
+        return service
 
 
 def _ended(session: Session) -> bool:

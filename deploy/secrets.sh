@@ -31,4 +31,5 @@ for service in auth chat; do
     keep "${service}_migration_database_url" \
         "postgresql://parley_${service}_owner:$(value "${service}_owner_password")$at"
 done
+keep auth_service_keys "$(random)"
 keep redis_url "redis://parley:$(value redis_password)@redis:6379/0"

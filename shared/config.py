@@ -50,7 +50,8 @@ class LogLevel(StrEnum):
     ERROR = "ERROR"
 
 
-def _check_master_key(value: SecretStr) -> SecretStr:
+def check_random_key(value: SecretStr) -> SecretStr:
+    """Refuse what is not base64 of 32 random bytes."""
     try:
         raw = base64.b64decode(value.get_secret_value(), validate=True)
     except (binascii.Error, ValueError):
@@ -83,7 +84,7 @@ def _check_networks(value: str) -> str:
 
 DatabaseUrl = Annotated[SecretStr, _check_scheme("postgresql://", "postgres://")]
 RedisUrl = Annotated[SecretStr, _check_scheme("redis://", "rediss://", "unix://")]
-MasterKey = Annotated[SecretStr, AfterValidator(_check_master_key)]
+MasterKey = Annotated[SecretStr, AfterValidator(check_random_key)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 

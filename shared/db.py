@@ -6,8 +6,9 @@ Every statement is timed under its name, bounded by the caller's deadline, and l
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import asyncpg
@@ -43,7 +44,8 @@ _UNREACHABLE = (
 )
 
 Record = asyncpg.Record
-Connection: TypeAlias = "PoolConnectionProxy[Record]"  # generic in its stub alone
+Connection: TypeAlias = "PoolConnectionProxy[Record] | asyncpg.Connection[Record]"  # generic in their stubs alone
+_Dial: TypeAlias = "Callable[[], Awaitable[asyncpg.Connection[Record]]]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,13 +125,25 @@ class Transaction(_Statements):
         return contextlib.nullcontext(self.connection)
 
 
+class _Listener(_Statements):
+    """A connection of one owner, beside the pool."""
+
+    def __init__(self, connection: "asyncpg.Connection[Record]", slow: "_SlowLog", timeout: float) -> None:
+        self._held, self._slow, self._timeout = connection, slow, timeout
+
+    def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        return contextlib.nullcontext(self._held)
+
+
 class Database(_Statements):
     """A pool on one database. Statements run on it directly commit by themselves."""
 
-    def __init__(self, name: str, pool: "asyncpg.Pool[Record]", settings: PoolSettings, background: Background) -> None:
-        """Serve from a pool that `connect` has opened."""
+    def __init__(
+        self, name: str, pool: "asyncpg.Pool[Record]", dial: _Dial, settings: PoolSettings, background: Background
+    ) -> None:
+        """Serve from a pool that `connect` has opened; `dial` opens a connection beside it."""
         self.name, self.settings = name, settings
-        self._pool = pool
+        self._pool, self._dial = pool, dial
         self._timeout = settings.statement_timeout
         self._slow = _SlowLog(self, settings.slow_query_seconds, background)
         self._wait = metrics.pool_wait_seconds.labels(name)
@@ -142,6 +156,16 @@ class Database(_Statements):
         cls, name: str, url: str, settings: PoolSettings, background: Background
     ) -> "AsyncIterator[Database]":
         """Open the pool, and close it in the end. `name` is what Postgres and the metrics call it."""
+        server_settings = {
+            "application_name": name,
+            "statement_timeout": _milliseconds(settings.statement_timeout),
+            "lock_timeout": _milliseconds(settings.lock_timeout),
+            "idle_in_transaction_session_timeout": _milliseconds(settings.statement_timeout),
+            "jit": "off",
+            # Every query is served by an index, and proven so under this setting. Without it a plan made while a
+            # table is small goes on reading all of it as it grows, until the next ANALYZE (a sixth of the speed).
+            "enable_seqscan": "off",
+        }
         pool = asyncpg.create_pool(
             url,
             min_size=settings.min_size,
@@ -151,21 +175,19 @@ class Database(_Statements):
             command_timeout=settings.statement_timeout,
             reset=_leave_as_it_is,
             init=_speak_json,
-            server_settings={
-                "application_name": name,
-                "statement_timeout": _milliseconds(settings.statement_timeout),
-                "lock_timeout": _milliseconds(settings.lock_timeout),
-                "idle_in_transaction_session_timeout": _milliseconds(settings.statement_timeout),
-                "jit": "off",
-                # Every query is served by an index, and proven so under this setting. Without it a plan made while a
-                # table is small goes on reading all of it as it grows, until the next ANALYZE (a sixth of the speed).
-                "enable_seqscan": "off",
-            },
+            server_settings=server_settings,
+        )
+        dial = partial(
+            asyncpg.connect,
+            url,
+            timeout=settings.acquire_timeout,
+            command_timeout=settings.statement_timeout,
+            server_settings=server_settings,
         )
         with _in_our_words("connect"):
             await pool
         try:
-            yield cls(name, pool, settings, background)
+            yield cls(name, pool, dial, settings, background)
         finally:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(pool.close(), _RELEASE_SECONDS)
@@ -177,6 +199,25 @@ class Database(_Statements):
         with _in_our_words("transaction"):
             async with self._connection() as connection, connection.transaction():
                 yield Transaction(connection, self._slow, self._timeout)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, channel: str, hear: Callable[[str], object]) -> AsyncIterator[Executor]:
+        """A connection of the caller's own, beside the pool, that hears what is notified on a channel.
+
+        What was notified by a change that was acknowledged before a question on it was asked, is heard before the
+        question's answer. The connection is not renewed: when it is lost, questions fail.
+        """
+
+        def pass_on(_connection: object, _pid: int, _channel: str, payload: object) -> None:
+            hear(str(payload))
+
+        with _in_our_words("listen"):
+            connection = await self._dial()
+            try:
+                await connection.add_listener(channel, pass_on)
+                yield _Listener(connection, self._slow, self._timeout)
+            finally:
+                connection.terminate()
 
     async def plan(self, query: Query) -> dict[str, Any]:
         """The generic plan that Postgres makes for a query, as its EXPLAIN (FORMAT JSON); no argument is needed."""

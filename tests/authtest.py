@@ -10,10 +10,12 @@ from auth_service import server
 from auth_service.config import AuthConfig
 from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2, auth_service_pb2_grpc
 from protos.auth.v1.resources_pb2 import Tokens
+from shared import service_keys
 from shared.grpc.server import GrpcServer
 from tests.servers import TestDatabase, make_master_key
 
 PASSWORD = "correct horse battery staple"
+SERVICE_KEY = make_master_key()
 
 
 @dataclass
@@ -54,12 +56,17 @@ def bearer(tokens: Tokens | str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
 
 
+def service_bearer(key: str = SERVICE_KEY) -> tuple[tuple[str, str], ...]:
+    return (service_keys.bearer(key),)
+
+
 def auth_config(database: TestDatabase, redis_url: str, **overrides: object) -> AuthConfig:
     values = {
         "AUTH_PORT": 0,
         "AUTH_OPS_PORT": 0,
         "AUTH_DATABASE_URL": database.url,
         "AUTH_MASTER_KEY": make_master_key(),
+        "AUTH_SERVICE_KEYS": SERVICE_KEY,
         "REDIS_URL": redis_url,
         "AUTH_SHUTDOWN_GRACE_SECONDS": 0,
         "AUTH_ALLOW_PLAINTEXT": True,

@@ -1,5 +1,7 @@
 """auth.v1.AuthService."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +12,7 @@ from auth_service.keys import REFRESH_SECONDS
 from auth_service.rpc import convert, parse
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
-from protos.auth.v1 import auth_service_pb2_grpc, resources_pb2
+from protos.auth.v1 import auth_service_pb2_grpc, resources_pb2, revocations_pb2
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -51,3 +53,10 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         max_age.FromTimedelta(timedelta(seconds=REFRESH_SECONDS))
         keys = [resources_pb2.JsonWebKey(**jwk) for jwk in self._rules.keys.jwks]
         return pb.GetJwksResponse(keys=keys, max_age=max_age)
+
+    async def WatchRevocations(
+        self, request: revocations_pb2.WatchRevocationsRequest, context: Context
+    ) -> AsyncIterator[revocations_pb2.WatchRevocationsResponse]:
+        async with aclosing(self._rules.revocations.watch()) as news:
+            async for each in news:
+                yield convert.news(each)

@@ -16,9 +16,11 @@ from auth_service.models import (
     UserState,
     Verification,
 )
-from protos.auth.v1 import auth_service_pb2, resources_pb2
-from shared.grpc.values import timestamp
+from auth_service.revocations import Heartbeat, News
+from protos.auth.v1 import auth_service_pb2, resources_pb2, revocations_pb2
+from shared.grpc.values import duration, timestamp
 from shared.ids import text_of
+from shared.revocations import RevocationKind
 
 _USER_STATES: Final = {
     UserState.ACTIVE: resources_pb2.USER_STATE_ACTIVE,
@@ -40,6 +42,11 @@ _INACTIVE_REASONS: Final = {
     InactiveReason.EXPIRED: resources_pb2.INACTIVE_REASON_EXPIRED,
     InactiveReason.REVOKED: resources_pb2.INACTIVE_REASON_REVOKED,
     InactiveReason.USER_INACTIVE: resources_pb2.INACTIVE_REASON_USER_INACTIVE,
+}
+_REVOCATION_KINDS: Final = {
+    RevocationKind.SESSION_ENDED: revocations_pb2.REVOCATION_KIND_SESSION_ENDED,
+    RevocationKind.SESSION_CHANGED: revocations_pb2.REVOCATION_KIND_SESSION_CHANGED,
+    RevocationKind.USER_CHANGED: revocations_pb2.REVOCATION_KIND_USER_CHANGED,
 }
 _ETAG: Final = "r"
 
@@ -134,4 +141,27 @@ def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
         session_kind=_SESSION_KINDS[model.session.kind],
         assurance_level=model.session.assurance,
         auth_time=timestamp(model.session.auth_time),
+    )
+
+
+def news(model: News) -> revocations_pb2.WatchRevocationsResponse:
+    """What a watcher is told."""
+    return revocations_pb2.WatchRevocationsResponse(
+        revocations=[
+            revocations_pb2.Revocation(kind=_REVOCATION_KINDS[one.kind], subject_id=str(one.subject_id))
+            for one in model.revocations
+        ],
+        heartbeat=_heartbeat(model.heartbeat) if model.heartbeat else None,
+    )
+
+
+def _heartbeat(model: Heartbeat) -> revocations_pb2.Heartbeat:
+    epoch = model.epoch
+    return revocations_pb2.Heartbeat(
+        elapsed=duration(model.elapsed),
+        as_of_time=timestamp(model.time),
+        key_set_version=model.key_set_version,
+        cache_epoch=revocations_pb2.CacheEpoch(
+            epoch=epoch.epoch, server_id=epoch.server_id or "", age=duration(epoch.age)
+        ),
     )

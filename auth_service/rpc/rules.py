@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from auth_service.accounts import Accounts
 from auth_service.keys import Keys
+from auth_service.revocations import Revocations
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
@@ -18,6 +19,7 @@ class AuthRules:
     sessions: Sessions
     verifier: TokenVerifier
     keys: Keys
+    revocations: Revocations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

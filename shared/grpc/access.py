@@ -1,7 +1,7 @@
 """Who may call what. Each RPC declares its access in the proto; one that does not keeps the server from starting."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
@@ -51,6 +51,10 @@ class MethodRule:
             step_up=options[access_pb2.step_up],
         )
 
+    def for_services(self) -> "MethodRule":
+        """The same for services alone."""
+        return replace(self, public=False, internal=True, role="service")
+
     def check(self, principal: Principal) -> None:
         """Refuse a caller who may not."""
         if self.role is not None and self.role not in principal.roles:
@@ -62,20 +66,17 @@ class MethodRule:
             raise StepUpRequired(max_age_seconds=STEP_UP_SECONDS)
 
 
+def rules(service: ServiceDescriptor, undeclared: Access = access_pb2.ACCESS_UNSPECIFIED) -> dict[str, MethodRule]:
+    """What the proto of a service asks of callers, by the paths of its methods; raises UndeclaredAccess."""
+    return {path_of(method): MethodRule.of(method, undeclared) for method in service.methods}
+
+
 class CheckAccess:
     """The interceptor that lets in whom the proto names, and nobody where it names none."""
 
-    def __init__(
-        self, services: list[ServiceDescriptor], verifier: Verifier, foreign: Mapping[str, Access] | None = None
-    ) -> None:
-        """Read the rule of every RPC; `foreign` says it of services whose proto is not ours, by their full name."""
-        self._verifier = verifier
-        known = foreign or {}
-        self._rules = {
-            path_of(method): MethodRule.of(method, known.get(service.full_name, access_pb2.ACCESS_UNSPECIFIED))
-            for service in services
-            for method in service.methods
-        }
+    def __init__(self, rules: Mapping[str, MethodRule], verifier: Verifier) -> None:
+        """Apply the rule of each method, by its path; one without is nobody's."""
+        self._rules, self._verifier = rules, verifier
 
     async def __call__(self, served: ServedCall, proceed: Proceed) -> None:
         """Find out who calls, and refuse who may not."""

@@ -7,7 +7,7 @@ async def interceptor(call: Call, proceed: Proceed) -> None:
 """
 
 import re
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -87,8 +87,7 @@ class Chain(ServerInterceptor):
                 nonlocal response
                 answer = behaviour(request, context)
                 if isinstance(answer, AsyncIterable):
-                    async for message in answer:
-                        await context.write(message)
+                    await _pass_on(answer, context)
                 else:
                     response = await answer
 
@@ -107,6 +106,16 @@ class Chain(ServerInterceptor):
 
         make = _MAKERS[handler.request_streaming, handler.response_streaming]
         return make(serve, handler.request_deserializer, handler.response_serializer)
+
+
+async def _pass_on(answer: AsyncIterable[Any], context: Context) -> None:
+    """Send what a generator gives; it ends with the call, also where the caller leaves between two messages."""
+    try:
+        async for message in answer:
+            await context.write(message)
+    finally:
+        if isinstance(answer, AsyncGenerator):
+            await answer.aclose()
 
 
 def _bind(interceptor: Interceptor, served: ServedCall, proceed: Proceed) -> Proceed:

@@ -4,9 +4,10 @@ Enter `resources`, build the rules on them, then enter `serving`. On the way out
 background work, then the pools close.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared import health, ops
 from shared.background import Background
@@ -30,6 +31,8 @@ class Resources:
     control: Database
     link: RedisLink
     background: Background
+    # Set when the service begins to end: streams, which have no end of their own, end with it.
+    ending: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @contextlib.asynccontextmanager
@@ -82,4 +85,5 @@ async def serving(
             yield server
         finally:
             readiness.draining = True
+            held.ending.set()
             await server.stop(config.shutdown_grace_seconds)

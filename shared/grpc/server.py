@@ -1,7 +1,7 @@
 """The one factory of gRPC servers: limits, health, reflection and the list of interceptors, in their order."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from protos.options.v1 import access_pb2
 from shared.config import Unusable
-from shared.grpc.access import Access, CheckAccess
+from shared.grpc import access as accesses
+from shared.grpc.access import Access, CheckAccess, MethodRule
 from shared.grpc.chain import Chain, Interceptor
 from shared.grpc.errors import MapErrors
 from shared.grpc.observe import Observe
@@ -48,12 +49,22 @@ _OPTIONS: Final[list[tuple[str, int]]] = [
 class Service:
     """A servicer with its descriptor and the generated function that adds it to a server.
 
-    `access` is for a service whose proto is not ours and cannot declare it.
+    `access` is for a service whose proto is not ours and cannot declare it; `only_for_services` names methods that are
+    public by their proto and here need the role of a service.
     """
 
     descriptor: ServiceDescriptor
     add: Callable[[Server], None]
     access: Access = access_pb2.ACCESS_UNSPECIFIED
+    only_for_services: Collection[str] = ()
+
+    @property
+    def rules(self) -> dict[str, MethodRule]:
+        """Who may call each method, by its path."""
+        return {
+            path: rule.for_services() if path.rpartition("/")[2] in self.only_for_services else rule
+            for path, rule in accesses.rules(self.descriptor, self.access).items()
+        }
 
 
 class GrpcServer:
@@ -98,13 +109,8 @@ async def listen(
     """
     _require_free(address, port)
     descriptors = [service.descriptor for service in services]
-    foreign = {service.descriptor.full_name: service.access for service in services}
-    interceptors: list[Interceptor] = [
-        Observe(),
-        MapErrors(domain),
-        CheckAccess(descriptors, verifier, foreign),
-        *more,
-    ]
+    rules = {path: rule for service in services for path, rule in service.rules.items()}
+    interceptors: list[Interceptor] = [Observe(), MapErrors(domain), CheckAccess(rules, verifier), *more]
     server = grpc.aio.server(
         interceptors=[Chain(interceptors, proxies)],
         options=_OPTIONS,

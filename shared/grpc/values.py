@@ -1,8 +1,9 @@
 """Values on the wire."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,3 +20,10 @@ def seconds_and_nanos(time: datetime) -> tuple[int, int]:
     """A moment as the two fields of a Timestamp."""
     since = time - _EPOCH
     return since.days * _DAY_SECONDS + since.seconds, since.microseconds * 1000
+
+
+def duration(seconds: float) -> Duration:
+    """A length of time."""
+    message = Duration()
+    message.FromTimedelta(timedelta(seconds=seconds))
+    return message

@@ -57,6 +57,12 @@ def test_production_has_larger_pools_narrower_limits_and_no_reflection(environme
         ("AUTH_PORT", "all", "AUTH_PORT must be a valid integer, unable to parse string as an integer"),
         ("AUTH_PORT", "-1", "AUTH_PORT must be greater than or equal to 0"),
         ("AUTH_OPS_PORT", "65536", "AUTH_OPS_PORT must be less than or equal to 65535"),
+        ("AUTH_SERVICE_KEYS", "guess", "AUTH_SERVICE_KEYS must be base64"),
+        (
+            "AUTH_SERVICE_KEYS",
+            "7yQxkS1mZ0qf8m2gq0Xw3vJvC6dKc5tq1nB9hLr4YtE=,QUJD",
+            "AUTH_SERVICE_KEYS must be base64 of 32 random bytes: `openssl rand -base64 32` makes one",
+        ),
         ("AUTH_DATABASE_URL", "mysql://db", "AUTH_DATABASE_URL must begin with postgresql:// or postgres://"),
         ("AUTH_DATABASE_URL", "", "AUTH_DATABASE_URL must begin with postgresql:// or postgres://"),
         (

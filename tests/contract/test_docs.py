@@ -5,7 +5,8 @@ import re
 import asyncpg
 import pytest
 
-from auth_service import emails, limits, passwords, refresh_tokens, sessions
+from auth_service import cleanup as auth_cleanup
+from auth_service import emails, limits, passwords, refresh_tokens, revocations, sessions
 from auth_service.config import AuthConfig
 from auth_service.rpc import parse as auth_parse
 from chat_service.config import ChatConfig
@@ -16,6 +17,7 @@ from shared import access_tokens, batch, cache, cleanup, redis_link, tls, valida
 from shared.config import Environment
 from shared.db import PoolSettings
 from shared.grpc import channels, server, verifier
+from shared.revocations import RELEVANT_SECONDS
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
 from tools import plans
 from tools.indexes import PROMISED
@@ -93,6 +95,11 @@ STATED = [
     ("refresh token, former generation", f"{number(sessions.REFRESH_GRACE.total_seconds())} s"),
     ("session without refresh", f"{default(AuthConfig, 'refresh_idle_days')} days"),
     ("session", f"{default(AuthConfig, 'session_days')} days"),
+    ("services that watch revocations on a replica", number(revocations._MAX_WATCHERS)),
+    ("news that wait for a watcher", number(revocations._MAX_WAITING)),
+    ("revocations are kept", f"{RELEVANT_SECONDS / 60:.0f} min in memory"),
+    ("revocations are kept", f"{auth_cleanup._REVOCATIONS_STAY.total_seconds() / 3600:.0f} hours in Postgres"),
+    ("heartbeat of the watchers", f"every {revocations.BEAT_SECONDS} s"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
     ("parts of a message", f"1 to {messages._MAX_PARTS}"),

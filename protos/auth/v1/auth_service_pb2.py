@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources__pb2
+from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/auth/v1/auth_service.proto\x12\x07\x61uth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"u\n\rSignUpRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"q\n\x0eSignUpResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"J\n\x0cLogInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64\x65vice_label\x18\x03 \x01(\t\"p\n\rLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"1\n\x13RefreshTokenRequest\x12\x1a\n\rrefresh_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"7\n\x14RefreshTokenResponse\x12\x1f\n\x06tokens\x18\x01 \x01(\x0b\x32\x0f.auth.v1.Tokens\"/\n\x12VerifyTokenRequest\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\xe8\x02\n\x13VerifyTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x0finactive_reason\x18\x02 \x01(\x0e\x32\x17.auth.v1.InactiveReason\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x61uth_methods\x18\x07 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0csession_kind\x18\t \x01(\x0e\x32\x14.auth.v1.SessionKind\x12\x17\n\x0f\x61ssurance_level\x18\n \x01(\x05\x12-\n\tauth_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63tor_id\x18\x0c \x01(\t\"6\n\x18\x42\x61tchVerifyTokensRequest\x12\x1a\n\raccess_tokens\x18\x01 \x03(\tB\x03\x80\x01\x01\"J\n\x19\x42\x61tchVerifyTokensResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.auth.v1.VerifyTokenResponse\"\x10\n\x0eGetJwksRequest\"`\n\x0fGetJwksResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.auth.v1.JsonWebKey\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\x9e\x04\n\x0b\x41uthService\x12?\n\x06SignUp\x12\x16.auth.v1.SignUpRequest\x1a\x17.auth.v1.SignUpResponse\"\x04\x88\xe7\x18\x01\x12<\n\x05LogIn\x12\x15.auth.v1.LogInRequest\x1a\x16.auth.v1.LogInResponse\"\x04\x88\xe7\x18\x01\x12?\n\x06LogOut\x12\x16.auth.v1.LogOutRequest\x1a\x17.auth.v1.LogOutResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRefreshToken\x12\x1c.auth.v1.RefreshTokenRequest\x1a\x1d.auth.v1.RefreshTokenResponse\"\x04\x88\xe7\x18\x01\x12R\n\x0bVerifyToken\x12\x1b.auth.v1.VerifyTokenRequest\x1a\x1c.auth.v1.VerifyTokenResponse\"\x08\x88\xe7\x18\x01\xa0\xe7\x18\x01\x12\x64\n\x11\x42\x61tchVerifyTokens\x12!.auth.v1.BatchVerifyTokensRequest\x1a\".auth.v1.BatchVerifyTokensResponse\"\x08\x88\xe7\x18\x01\xa0\xe7\x18\x01\x12\x42\n\x07GetJwks\x12\x17.auth.v1.GetJwksRequest\x1a\x18.auth.v1.GetJwksResponse\"\x04\x88\xe7\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/auth/v1/auth_service.proto\x12\x07\x61uth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a protos/auth/v1/revocations.proto\x1a\x1eprotos/options/v1/access.proto\"u\n\rSignUpRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"q\n\x0eSignUpResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"J\n\x0cLogInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64\x65vice_label\x18\x03 \x01(\t\"p\n\rLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"1\n\x13RefreshTokenRequest\x12\x1a\n\rrefresh_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"7\n\x14RefreshTokenResponse\x12\x1f\n\x06tokens\x18\x01 \x01(\x0b\x32\x0f.auth.v1.Tokens\"/\n\x12VerifyTokenRequest\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\xe8\x02\n\x13VerifyTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x0finactive_reason\x18\x02 \x01(\x0e\x32\x17.auth.v1.InactiveReason\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x61uth_methods\x18\x07 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0csession_kind\x18\t \x01(\x0e\x32\x14.auth.v1.SessionKind\x12\x17\n\x0f\x61ssurance_level\x18\n \x01(\x05\x12-\n\tauth_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63tor_id\x18\x0c \x01(\t\"6\n\x18\x42\x61tchVerifyTokensRequest\x12\x1a\n\raccess_tokens\x18\x01 \x03(\tB\x03\x80\x01\x01\"J\n\x19\x42\x61tchVerifyTokensResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.auth.v1.VerifyTokenResponse\"\x10\n\x0eGetJwksRequest\"`\n\x0fGetJwksResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.auth.v1.JsonWebKey\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\xff\x04\n\x0b\x41uthService\x12?\n\x06SignUp\x12\x16.auth.v1.SignUpRequest\x1a\x17.auth.v1.SignUpResponse\"\x04\x88\xe7\x18\x01\x12<\n\x05LogIn\x12\x15.auth.v1.LogInRequest\x1a\x16.auth.v1.LogInResponse\"\x04\x88\xe7\x18\x01\x12?\n\x06LogOut\x12\x16.auth.v1.LogOutRequest\x1a\x17.auth.v1.LogOutResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRefreshToken\x12\x1c.auth.v1.RefreshTokenRequest\x1a\x1d.auth.v1.RefreshTokenResponse\"\x04\x88\xe7\x18\x01\x12R\n\x0bVerifyToken\x12\x1b.auth.v1.VerifyTokenRequest\x1a\x1c.auth.v1.VerifyTokenResponse\"\x08\x88\xe7\x18\x01\xa0\xe7\x18\x01\x12\x64\n\x11\x42\x61tchVerifyTokens\x12!.auth.v1.BatchVerifyTokensRequest\x1a\".auth.v1.BatchVerifyTokensResponse\"\x08\x88\xe7\x18\x01\xa0\xe7\x18\x01\x12\x42\n\x07GetJwks\x12\x17.auth.v1.GetJwksRequest\x1a\x18.auth.v1.GetJwksResponse\"\x04\x88\xe7\x18\x01\x12_\n\x10WatchRevocations\x12 .auth.v1.WatchRevocationsRequest\x1a!.auth.v1.WatchRevocationsResponse\"\x04\x88\xe7\x18\x03\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,34 +60,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['BatchVerifyTokens']._serialized_options = b'\210\347\030\001\240\347\030\001'
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\210\347\030\001'
-  _globals['_SIGNUPREQUEST']._serialized_start=175
-  _globals['_SIGNUPREQUEST']._serialized_end=292
-  _globals['_SIGNUPRESPONSE']._serialized_start=294
-  _globals['_SIGNUPRESPONSE']._serialized_end=407
-  _globals['_LOGINREQUEST']._serialized_start=409
-  _globals['_LOGINREQUEST']._serialized_end=483
-  _globals['_LOGINRESPONSE']._serialized_start=485
-  _globals['_LOGINRESPONSE']._serialized_end=597
-  _globals['_LOGOUTREQUEST']._serialized_start=599
-  _globals['_LOGOUTREQUEST']._serialized_end=614
-  _globals['_LOGOUTRESPONSE']._serialized_start=616
-  _globals['_LOGOUTRESPONSE']._serialized_end=632
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=634
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=683
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=685
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=740
-  _globals['_VERIFYTOKENREQUEST']._serialized_start=742
-  _globals['_VERIFYTOKENREQUEST']._serialized_end=789
-  _globals['_VERIFYTOKENRESPONSE']._serialized_start=792
-  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1152
-  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_start=1154
-  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_end=1208
-  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_start=1210
-  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_end=1284
-  _globals['_GETJWKSREQUEST']._serialized_start=1286
-  _globals['_GETJWKSREQUEST']._serialized_end=1302
-  _globals['_GETJWKSRESPONSE']._serialized_start=1304
-  _globals['_GETJWKSRESPONSE']._serialized_end=1400
-  _globals['_AUTHSERVICE']._serialized_start=1403
-  _globals['_AUTHSERVICE']._serialized_end=1945
+  _globals['_AUTHSERVICE'].methods_by_name['WatchRevocations']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['WatchRevocations']._serialized_options = b'\210\347\030\003'
+  _globals['_SIGNUPREQUEST']._serialized_start=209
+  _globals['_SIGNUPREQUEST']._serialized_end=326
+  _globals['_SIGNUPRESPONSE']._serialized_start=328
+  _globals['_SIGNUPRESPONSE']._serialized_end=441
+  _globals['_LOGINREQUEST']._serialized_start=443
+  _globals['_LOGINREQUEST']._serialized_end=517
+  _globals['_LOGINRESPONSE']._serialized_start=519
+  _globals['_LOGINRESPONSE']._serialized_end=631
+  _globals['_LOGOUTREQUEST']._serialized_start=633
+  _globals['_LOGOUTREQUEST']._serialized_end=648
+  _globals['_LOGOUTRESPONSE']._serialized_start=650
+  _globals['_LOGOUTRESPONSE']._serialized_end=666
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=668
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=717
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=719
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=774
+  _globals['_VERIFYTOKENREQUEST']._serialized_start=776
+  _globals['_VERIFYTOKENREQUEST']._serialized_end=823
+  _globals['_VERIFYTOKENRESPONSE']._serialized_start=826
+  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1186
+  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_start=1188
+  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_end=1242
+  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_start=1244
+  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_end=1318
+  _globals['_GETJWKSREQUEST']._serialized_start=1320
+  _globals['_GETJWKSREQUEST']._serialized_end=1336
+  _globals['_GETJWKSRESPONSE']._serialized_start=1338
+  _globals['_GETJWKSRESPONSE']._serialized_end=1434
+  _globals['_AUTHSERVICE']._serialized_start=1437
+  _globals['_AUTHSERVICE']._serialized_end=2076
 # @@protoc_insertion_point(module_scope)

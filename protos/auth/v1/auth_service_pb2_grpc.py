@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import auth_service_pb2 as protos_dot_auth_dot_v1_dot_auth__service__pb2
+from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -70,6 +71,11 @@ class AuthServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksResponse.FromString,
                 _registered_method=True)
+        self.WatchRevocations = channel.unary_stream(
+                '/auth.v1.AuthService/WatchRevocations',
+                request_serializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -135,6 +141,16 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchRevocations(self, request, context):
+        """Tells of every session that ends and of every change that makes access tokens untrue, as it commits, to a service
+        that checks access tokens itself; revocations.proto says how. Ends with UNAVAILABLE when this replica does: begin
+        anew, with another.
+        Errors: UNAVAILABLE, OVERLOADED, WATCHER_TOO_SLOW.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -172,6 +188,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetJwks,
                     request_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksResponse.SerializeToString,
+            ),
+            'WatchRevocations': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRevocations,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -364,6 +385,33 @@ class AuthService:
             '/auth.v1.AuthService/GetJwks',
             protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_auth__service__pb2.GetJwksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRevocations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/auth.v1.AuthService/WatchRevocations',
+            protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -22,6 +22,7 @@ revoked a moment ago.
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import auth_service_pb2 as _auth_service_pb2
+from protos.auth.v1 import revocations_pb2 as _revocations_pb2
 import abc as _abc_1
 
 
@@ -62,6 +63,12 @@ class AuthServiceStub:
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
     """The public keys that access tokens are signed with, for those who check signatures themselves (RFC 7517). A key is
     listed some time before the first token is signed with it, and until the last such token has expired.
+    """
+    WatchRevocations: _aio.UnaryStreamMultiCallable[_revocations_pb2.WatchRevocationsRequest, _revocations_pb2.WatchRevocationsResponse]
+    """Tells of every session that ends and of every change that makes access tokens untrue, as it commits, to a service
+    that checks access tokens itself; revocations.proto says how. Ends with UNAVAILABLE when this replica does: begin
+    anew, with another.
+    Errors: UNAVAILABLE, OVERLOADED, WATCHER_TOO_SLOW.
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -138,6 +145,18 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_auth_service_pb2.GetJwksResponse]:
         """The public keys that access tokens are signed with, for those who check signatures themselves (RFC 7517). A key is
         listed some time before the first token is signed with it, and until the last such token has expired.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchRevocations(
+        self,
+        request: _revocations_pb2.WatchRevocationsRequest,
+        context: _aio.ServicerContext[_revocations_pb2.WatchRevocationsRequest, _abc.AsyncIterator[_revocations_pb2.WatchRevocationsResponse]],
+    ) -> _abc.AsyncIterator[_revocations_pb2.WatchRevocationsResponse]:
+        """Tells of every session that ends and of every change that makes access tokens untrue, as it commits, to a service
+        that checks access tokens itself; revocations.proto says how. Ends with UNAVAILABLE when this replica does: begin
+        anew, with another.
+        Errors: UNAVAILABLE, OVERLOADED, WATCHER_TOO_SLOW.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _aio.Server) -> None: ...

@@ -95,6 +95,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No such session, or not one of the caller's."""
     ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 105
     """NOT_FOUND. The caller's account no longer exists. Log out on this device."""
+    ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
+    """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, and what the caller should do about it. The status code is named first."""
@@ -165,4 +167,6 @@ ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 104
 """NOT_FOUND. No such session, or not one of the caller's."""
 ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 105
 """NOT_FOUND. The caller's account no longer exists. Log out on this device."""
+ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
+"""RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
