@@ -12,13 +12,12 @@ import jwt
 from auth_service.keys import ALGORITHM, Keys
 from shared import access_tokens, clock, ids
 
-AUDIENCES: Final = ["auth", "chat"]
 _JITTER: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token says of its session."""
+    """What a token says of its session, which it does not outlive."""
 
     user_id: UUID
     session_id: UUID
@@ -26,22 +25,24 @@ class Grant:
     auth_methods: Sequence[str]
     assurance: int
     auth_time: datetime
+    session_expire_time: datetime
 
 
 class Minter:
     """Signs what auth knows of a session for those who cannot ask it each time."""
 
-    def __init__(self, keys: Keys, issuer: str, lifetime: timedelta) -> None:
+    def __init__(self, keys: Keys, issuer: str, audiences: Sequence[str], lifetime: timedelta) -> None:
         """`lifetime` is the longest; each token gets up to 5 % less, so that a fleet does not refresh in step."""
-        self._keys, self._issuer, self._lifetime = keys, issuer, lifetime
+        self._keys, self._issuer, self._audiences, self._lifetime = keys, issuer, list(audiences), lifetime
 
     def mint(self, grant: Grant) -> tuple[str, datetime]:
         """A token and its expiry."""
         now = int(clock.now().timestamp())
-        expiry = now + int(self._lifetime.total_seconds() * (1 - random.random() * _JITTER))  # noqa: S311 - no secret
+        lifetime = int(self._lifetime.total_seconds() * (1 - random.random() * _JITTER))  # noqa: S311 - no secret
+        expiry = min(now + lifetime, int(grant.session_expire_time.timestamp()))
         claims = {
             "iss": self._issuer,
-            "aud": AUDIENCES,
+            "aud": self._audiences,
             "sub": str(grant.user_id),
             "sid": str(grant.session_id),
             "jti": str(ids.new_id()),

@@ -29,6 +29,7 @@ class AuthConfig(ServiceConfig):
     port: Port = 50051
     ops_port: Port = 9101
     issuer: str = "parley"
+    audiences: Annotated[str, Field(pattern=r"^[a-z0-9._-]+(,[a-z0-9._-]+)*$")] = "auth,chat"
     access_token_minutes: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10
     session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
@@ -43,6 +44,11 @@ class AuthConfig(ServiceConfig):
     def access_token_lifetime(self) -> timedelta:
         """The longest life of an access token."""
         return timedelta(minutes=self.access_token_minutes)
+
+    @property
+    def token_audiences(self) -> list[str]:
+        """Whom access tokens are for: auth itself always."""
+        return sorted({"auth", *self.audiences.split(",")})
 
     @property
     def known_service_keys(self) -> list[str]:

@@ -34,6 +34,7 @@ class Issuer:
                 auth_methods=session.auth_methods,
                 assurance=session.assurance,
                 auth_time=session.auth_time,
+                session_expire_time=session.expire_time,
             )
         )
         return Tokens(
@@ -53,6 +54,7 @@ class Issuer:
                 auth_methods=state.auth_methods,
                 assurance=state.assurance,
                 auth_time=state.auth_time,
+                session_expire_time=state.expire_time,
             )
         )
         return Tokens(

@@ -98,7 +98,7 @@ def _services(
 ) -> list[Service]:
     ring = config.key_ring
     issuer = Issuer(
-        Minter(signing, config.issuer, config.access_token_lifetime),
+        Minter(signing, config.issuer, config.token_audiences, config.access_token_lifetime),
         RefreshTokens(ring.macs("refresh tokens")),
         config.lifetimes,
     )
@@ -114,6 +114,7 @@ def _services(
             verifier=verifier,
             keys=signing,
             revocations=_watched(held, signing),
+            issuer=config.issuer,
         )
     )
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from auth_service.directory import Directory
 from auth_service.keys import Keys
-from auth_service.models import Caller, InactiveReason, Session, UserState, Verification
+from auth_service.models import Caller, InactiveReason, Verification
 from auth_service.service_keys import ServiceKeys
-from shared import access_tokens, clock, metrics
+from shared import access_tokens, identity, metrics
 from shared.access_tokens import TokenChecker, TokenRefused
 from shared.calls import Principal
 from shared.errors import Unauthenticated
@@ -59,10 +59,9 @@ class TokenVerifier:
         except TokenRefused as refused:
             return Verification(reason=InactiveReason(refused.refusal.value))
         session, user = await self._directory.session_and_user(claims.session_id, claims.user_id)
-        if session is None or session.user_id != claims.user_id or _ended(session):
-            return Verification(reason=InactiveReason.REVOKED)
-        if user is None or user.state is not UserState.ACTIVE:
-            return Verification(reason=InactiveReason.USER_INACTIVE)
+        objection = identity.objection(claims.user_id, session, user)
+        if objection is not None:
+            return Verification(reason=InactiveReason(objection.value))
         return Verification(user=user, session=session, expire_time=access_tokens.expiry(claims))
 
 
@@ -81,7 +80,3 @@ class OwnCallers:
         if service is None:
             raise Unauthenticated(inactive_reason=InactiveReason.INVALID)
         return service
-
-
-def _ended(session: Session) -> bool:
-    return session.revoke_time is not None or session.expire_time <= clock.now()

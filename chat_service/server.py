@@ -27,6 +27,7 @@ from protos.chat.v1 import (
 )
 from shared import cleanup as shared_cleanup
 from shared.grpc import channels
+from shared.grpc.auth_client import AuthClient
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.grpc.verifier import RemoteVerifier
@@ -43,7 +44,7 @@ async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
         held.background.spawn("redis link", held.link.run())
         shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
         services = _services(config, held)
-        async with serving(config, held, services, RemoteVerifier(channel), "chat.parley") as server:
+        async with serving(config, held, services, RemoteVerifier(AuthClient(channel, None)), "chat.parley") as server:
             yield server
 
 

@@ -7,18 +7,19 @@ duplicate claims, headers that point to keys, missing or oddly typed claims.
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, Literal, cast
 from uuid import UUID
 
 import jwt
 import msgspec
 
 from shared import clock
+from shared.calls import Principal
 from shared.jwks import PublicKey
 
 TYPE: Final = "at+jwt"
@@ -27,7 +28,11 @@ LEEWAY_SECONDS: Final = 5
 _REMEMBERED: Final = 100_000
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _HEADERS: Final = {"typ", "alg", "kid"}
-_REQUIRED: Final = ("sub", "sid", "jti", "iat", "exp", "iss", "aud")
+# The times are compared here, by the clock that the checker was given.
+_OPTIONS: Final[Any] = {
+    "require": ["sub", "sid", "jti", "iat", "exp", "iss", "aud"],
+    **dict.fromkeys(("verify_exp", "verify_iat", "verify_nbf"), False),
+}
 
 
 class Refusal(StrEnum):
@@ -57,7 +62,7 @@ class UnknownKey(TokenRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a token says, all of it checked."""
+    """What a token says, all of it checked. `principal` is the caller as it was when the token was made."""
 
     user_id: UUID
     session_id: UUID
@@ -65,6 +70,7 @@ class Claims:
     key_id: str
     issue_time: float
     expire_time: float
+    principal: Principal
 
 
 _Seconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 36)]
@@ -79,6 +85,10 @@ class _Payload(msgspec.Struct):
     iss: str
     aud: list[str]
     nbf: _Seconds = 0
+    roles: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ()
+    acr: Literal["aal1", "aal2"] = "aal1"
+    auth_time: _Seconds | None = None
 
 
 class TokenChecker:
@@ -88,9 +98,9 @@ class TokenChecker:
     of the set, and nothing else has to be told. For that a kid must never name another key.
     """
 
-    def __init__(self, issuer: str, audience: str) -> None:
-        """Tokens of one issuer, for one audience."""
-        self._issuer, self._audience = issuer, audience
+    def __init__(self, issuer: str, audience: str, now: Callable[[], float] = lambda: clock.now().timestamp()) -> None:
+        """Tokens of one issuer, for one audience, by a clock that gives seconds since 1970."""
+        self._issuer, self._audience, self._now = issuer, audience, now
         self._remembered: dict[bytes, Claims] = {}
 
     def check(self, token: str, keys: Mapping[str, PublicKey]) -> Claims:
@@ -104,7 +114,7 @@ class TokenChecker:
             if len(self._remembered) >= _REMEMBERED:
                 self._forget_expired()
             self._remembered[digest] = claims
-        if claims.expire_time + LEEWAY_SECONDS <= clock.now().timestamp():
+        if claims.expire_time + LEEWAY_SECONDS <= self._now():
             self._remembered.pop(digest, None)
             raise TokenRefused(Refusal.EXPIRED)
         return claims
@@ -125,13 +135,15 @@ class TokenChecker:
                 algorithms=[key.algorithm],
                 issuer=self._issuer,
                 audience=self._audience,
-                leeway=LEEWAY_SECONDS,
-                options={"require": list(_REQUIRED)},
+                options=_OPTIONS,
             )
-        except jwt.ExpiredSignatureError:
-            raise TokenRefused(Refusal.EXPIRED) from None
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):
             raise TokenRefused(Refusal.INVALID) from None
+        now = self._now()
+        if payload.exp + LEEWAY_SECONDS <= now:
+            raise TokenRefused(Refusal.EXPIRED)
+        if max(payload.iat, payload.nbf) - LEEWAY_SECONDS > now:
+            raise TokenRefused(Refusal.INVALID)
         return Claims(
             user_id=payload.sub,
             session_id=payload.sid,
@@ -139,13 +151,26 @@ class TokenChecker:
             key_id=kid,
             issue_time=payload.iat,
             expire_time=payload.exp,
+            principal=_principal(payload),
         )
 
     def _forget_expired(self) -> None:
-        now = clock.now().timestamp()
+        now = self._now()
         self._remembered = {digest: claims for digest, claims in self._remembered.items() if claims.expire_time > now}
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()
+
+
+def _principal(payload: _Payload) -> Principal:
+    return Principal(
+        user_id=payload.sub,
+        session_id=payload.sid,
+        roles=payload.roles,
+        auth_methods=payload.amr,
+        assurance=int(payload.acr.removeprefix("aal")),
+        auth_time=None if payload.auth_time is None else datetime.fromtimestamp(payload.auth_time, UTC),
+        expire_time=datetime.fromtimestamp(payload.exp, UTC),
+    )
 
 
 def expiry(claims: Claims) -> datetime:

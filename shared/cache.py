@@ -75,13 +75,46 @@ class _Reading:
     fresh_until: float
 
 
-class Cache:
-    """What this process knows of the epoch and its server, and the deletions that both keep honest."""
+class CacheView:
+    """What this process knows of the epoch and its server, and look-ups under both: all that a mere reader needs."""
+
+    def __init__(self, link: RedisLink) -> None:
+        """Bypass the cache until an epoch has been learned."""
+        self._link = link
+        self._reading: _Reading | None = None
+        metrics.cache_trusted.set_function(lambda: self.trusted is not None)
+
+    @property
+    def trusted(self) -> str | None:
+        """The epoch under which entries count just now; None means that the cache is bypassed."""
+        reading, now = self._reading, clock.monotonic()
+        if reading is None or not reading.settled <= now < reading.fresh_until:
+            return None
+        return reading.epoch if reading.server_id == self._link.server_id else None
+
+    def read(self, key: str) -> "asyncio.Future[bytes | None]":
+        """Begin a look-up; its answer counts under the epoch that `trusted` gave before it."""
+        return self._link.read(key)
+
+    def learn(self, row: Epoch, asked: float) -> None:
+        """A reading is as old as the moment it was asked for; a new epoch counts a while after it was first seen."""
+        known = self._reading
+        if known and (known.epoch, known.server_id) == (row.epoch, row.server_id):
+            settled = known.settled
+        else:
+            settled = 0.0 if row.age > _LONG_AGO_SECONDS else clock.monotonic() + EPOCH_SECONDS
+        self._reading = _Reading(
+            epoch=row.epoch, server_id=row.server_id, settled=settled, fresh_until=asked + EPOCH_SECONDS
+        )
+
+
+class Cache(CacheView):
+    """The view of who also fills and changes, with the deletions that keep every view honest."""
 
     def __init__(self, link: RedisLink, epochs: EpochStore) -> None:
         """Bypass the cache until the first epoch has been read."""
-        self._link, self._epochs = link, epochs
-        self._reading: _Reading | None = None
+        super().__init__(link)
+        self._epochs = epochs
         self._introduced: str | None = None
         self._raises: Batcher[None, None] = Batcher("cache epoch", self._raise_for_all)
 
@@ -95,18 +128,6 @@ class Cache:
             log.warning("redis is out of reach: serving from Postgres")
         await self._poll()
         background.every(_POLL_SECONDS, "cache epoch", self._poll)
-
-    @property
-    def trusted(self) -> str | None:
-        """The epoch under which entries count just now; None means that the cache is bypassed."""
-        reading, now = self._reading, clock.monotonic()
-        if reading is None or not reading.settled <= now < reading.fresh_until:
-            return None
-        return reading.epoch if reading.server_id == self._link.server_id else None
-
-    def read(self, key: str) -> "asyncio.Future[bytes | None]":
-        """Begin a look-up; its answer counts under the epoch that `trusted` gave before it."""
-        return self._link.read(key)
 
     async def lease(self, key: str) -> str | None:
         """A lease on a key for one fill; None where another holds it or the cache is bypassed."""
@@ -150,12 +171,12 @@ class Cache:
         return waiting
 
     async def _advance(self, server_id: str | None) -> None:
-        started = clock.monotonic()
-        self._learn(await self._epochs.advance(server_id), started)
+        asked = clock.monotonic()
+        self.learn(await self._epochs.advance(server_id), asked)
 
     async def _poll(self) -> None:
-        started = clock.monotonic()
-        self._learn(await self._epochs.read(), started)
+        asked = clock.monotonic()
+        self.learn(await self._epochs.read(), asked)
         here = self._link.server_id
         if here is not None and here != self._introduced:
             reading = self._reading
@@ -163,18 +184,6 @@ class Cache:
                 log.warning("led to another redis: raising the cache epoch in its name")
                 await self._advance(here)
             self._introduced = here
-        metrics.cache_trusted.set(self.trusted is not None)
-
-    def _learn(self, row: Epoch, started: float) -> None:
-        """A reading is as old as the moment it was asked for; a new epoch counts a while after it was first seen."""
-        known = self._reading
-        if known and (known.epoch, known.server_id) == (row.epoch, row.server_id):
-            settled = known.settled
-        else:
-            settled = 0.0 if row.age > _LONG_AGO_SECONDS else clock.monotonic() + EPOCH_SECONDS
-        self._reading = _Reading(
-            epoch=row.epoch, server_id=row.server_id, settled=settled, fresh_until=started + EPOCH_SECONDS
-        )
 
 
 class _Entry(msgspec.Struct, Generic[T], array_like=True, forbid_unknown_fields=True):
@@ -195,19 +204,16 @@ class Asked(NamedTuple):
     reply: "asyncio.Future[bytes | None] | None"
 
 
-class CachedReader(Generic[T]):
-    """Reads one kind of thing by id, cache first. The model's class is its schema: what does not fit it is a miss."""
+class CachedEntries(Generic[T]):
+    """Looks one kind of thing up by id. The model's class is its schema: what does not fit it is a miss."""
 
-    def __init__(
-        self, cache: Cache, kind: str, model: type[T], shape: int, load: Callable[[UUID], Awaitable[T | None]]
-    ) -> None:
-        """`shape` is counted up whenever the model's meaning changes; `load` reads Postgres."""
-        self._cache, self._kind, self._shape, self._load = cache, kind, shape, load
+    def __init__(self, cache: CacheView, kind: str, model: type[T], shape: int) -> None:
+        """`shape` is counted up whenever the model's meaning changes."""
+        self._view, self._kind, self._shape = cache, kind, shape
         self.prefix = f"parley:{kind}:"
         decoder = msgspec.json.Decoder(_Entry[model])  # type: ignore[valid-type]
         # The same bytes are the same value for ever, so this memory, unlike one by key, cannot go stale.
         self._parse = lru_cache(maxsize=_REMEMBERED)(decoder.decode)
-        self._encoder = msgspec.json.Encoder()
         self._hit, self._miss, self._rubbish, self._bypass = (
             metrics.cache_lookups.labels(kind, result) for result in ("hit", "miss", "rubbish", "bypass")
         )
@@ -218,15 +224,15 @@ class CachedReader(Generic[T]):
 
     def ask(self, item_id: UUID) -> "Asked":
         """Begin a look-up, so that several travel together; `answer` ends it."""
-        epoch = self._cache.trusted
+        epoch = self._view.trusted
         key = self.key(item_id)
-        return Asked(item_id, key, epoch, None if epoch is None else self._cache.read(key))
+        return Asked(item_id, key, epoch, None if epoch is None else self._view.read(key))
 
-    async def answer(self, asked: "Asked") -> T | None:
-        """The thing that was asked for, read from Postgres and stored where the cache does not have it."""
-        if asked.epoch is None or asked.reply is None:
+    async def found(self, asked: "Asked") -> T | None:
+        """The thing that was asked for; None where the cache does not have it, or is bypassed."""
+        if asked.reply is None:
             self._bypass.inc()
-            return await self._load(asked.item_id)
+            return None
         raw = await asked.reply
         if raw is not None:
             value = self._decode(raw, asked)
@@ -234,16 +240,7 @@ class CachedReader(Generic[T]):
                 self._hit.inc()
                 return value
         self._miss.inc()
-        return await self._fill(asked, asked.epoch)
-
-    async def _fill(self, asked: "Asked", epoch: str) -> T | None:
-        lease = await self._cache.lease(asked.key)
-        value = await self._load(asked.item_id)
-        if lease is not None and value is not None:
-            entry = _Entry(key=asked.key, shape=self._shape, epoch=epoch, value=value)
-            stored = await self._cache.fill(asked.key, lease, self._encoder.encode(entry))
-            metrics.cache_fills.labels(self._kind, "stored" if stored else "refused").inc()
-        return value
+        return None
 
     def _decode(self, raw: bytes, asked: "Asked") -> T | None:
         try:
@@ -255,6 +252,34 @@ class CachedReader(Generic[T]):
             self._rubbish.inc()
             return None
         return entry.value if entry.epoch == asked.epoch else None
+
+
+class CachedReader(CachedEntries[T]):
+    """Reads one kind of thing by id, cache first, and fills the cache with what it did not have."""
+
+    def __init__(
+        self, cache: Cache, kind: str, model: type[T], shape: int, load: Callable[[UUID], Awaitable[T | None]]
+    ) -> None:
+        """`load` reads Postgres."""
+        super().__init__(cache, kind, model, shape)
+        self._cache, self._load = cache, load
+        self._encoder = msgspec.json.Encoder()
+
+    async def answer(self, asked: "Asked") -> T | None:
+        """The thing that was asked for, read from Postgres and stored where the cache does not have it."""
+        value = await self.found(asked)
+        if value is not None:
+            return value
+        return await (self._load(asked.item_id) if asked.epoch is None else self._fill(asked, asked.epoch))
+
+    async def _fill(self, asked: "Asked", epoch: str) -> T | None:
+        lease = await self._cache.lease(asked.key)
+        value = await self._load(asked.item_id)
+        if lease is not None and value is not None:
+            entry = _Entry(key=asked.key, shape=self._shape, epoch=epoch, value=value)
+            stored = await self._cache.fill(asked.key, lease, self._encoder.encode(entry))
+            metrics.cache_fills.labels(self._kind, "stored" if stored else "refused").inc()
+        return value
 
 
 def _lease(key: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from shared import clock
 from shared.errors import Unauthenticated
-from shared.identity import SessionKind
+from shared.identity import Session, SessionKind, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,21 @@ class Principal:
     auth_time: datetime | None = None
     actor_id: UUID | None = None
     expire_time: datetime
+
+    @classmethod
+    def of(cls, session: Session, user: User, expire_time: datetime) -> "Principal":
+        """The user behind a session, as both are now."""
+        return cls(
+            user_id=user.id,
+            session_id=session.id,
+            kind=session.kind,
+            roles=user.roles,
+            scopes=session.scopes,
+            auth_methods=session.auth_methods,
+            assurance=session.assurance,
+            auth_time=session.auth_time,
+            expire_time=expire_time,
+        )
 
 
 @dataclass(slots=True, kw_only=True)

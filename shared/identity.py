@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from shared import clock
+
 USER_KEY_KIND: Final = "user"
 USER_SHAPE: Final = 2
 SESSION_KEY_KIND: Final = "session"
@@ -77,3 +79,19 @@ class Session:
     create_time: datetime
     expire_time: datetime
     revoke_time: datetime | None
+
+
+class Objection(StrEnum):
+    """Why nobody may act under a session."""
+
+    REVOKED = "REVOKED"
+    USER_INACTIVE = "USER_INACTIVE"
+
+
+def objection(user_id: UUID, session: Session | None, user: User | None) -> Objection | None:
+    """What speaks against a session of a user; None where both stand."""
+    if session is None or session.user_id != user_id or session.revoke_time or session.expire_time <= clock.now():
+        return Objection.REVOKED
+    if user is None or user.state is not UserState.ACTIVE:
+        return Objection.USER_INACTIVE
+    return None

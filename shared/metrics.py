@@ -23,6 +23,15 @@ hash_seconds = Histogram("parley_hash_seconds", "Time to hash one password.", bu
 hash_queue = Gauge("parley_hash_queue", "Passwords waiting for, or in, a hashing thread.")
 hash_shed = Counter("parley_hash_shed", "Passwords not hashed because the queue was full or too slow.")
 rate_limited = Counter("parley_rate_limited", "Calls refused by a rate limit.", ["limit"])
+token_sources = Counter(
+    "parley_token_sources", "Access tokens found good, by what their session was known from.", ["source"]
+)
+key_set_fetches = Counter("parley_key_set_fetches", "Fetches of auth's public keys, by result.", ["result"])
+feed_age = Gauge("parley_feed_age_seconds", "Age of what this process knows of revocations.")
+feed_lag = Histogram(
+    "parley_feed_lag_seconds", "How long ago a heartbeat's knowledge was at most when it came.", buckets=_FAST
+)
+feed_interruptions = Counter("parley_feed_interruptions", "Streams of revocations that ended.")
 revocation_watchers = Gauge("parley_revocation_watchers", "Services that watch revocations here.")
 revocations_kept = Gauge("parley_revocations_kept", "Revocations in memory that a living access token may have missed.")
 tokens_verified = Counter("parley_tokens_verified", "Access tokens checked, by result.", ["result"])

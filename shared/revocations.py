@@ -6,6 +6,7 @@ Auth keeps it for those who watch, and each of them keeps it to check tokens by.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final
 from uuid import UUID
 
@@ -60,6 +61,7 @@ class RecentRevocations:
         known = subjects.get(subject, 0.0)
         if known >= end or (known and revocation.kind is RevocationKind.SESSION_ENDED):
             return False
+        subjects.pop(subject, None)  # to the end, for they are forgotten from the beginning
         subjects[subject] = end
         return True
 
@@ -75,5 +77,5 @@ class RecentRevocations:
         """Let go of what no living token can have missed."""
         now = clock.monotonic()
         for subjects in self._by_kind.values():
-            for subject in [subject for subject, end in subjects.items() if end <= now]:
+            for subject, _ in list(takewhile(lambda entry: entry[1] <= now, subjects.items())):
                 del subjects[subject]

@@ -52,7 +52,9 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         max_age = Duration()
         max_age.FromTimedelta(timedelta(seconds=REFRESH_SECONDS))
         keys = [resources_pb2.JsonWebKey(**jwk) for jwk in self._rules.keys.jwks]
-        return pb.GetJwksResponse(keys=keys, max_age=max_age)
+        return pb.GetJwksResponse(
+            keys=keys, max_age=max_age, version=self._rules.keys.version, issuer=self._rules.issuer
+        )
 
     async def WatchRevocations(
         self, request: revocations_pb2.WatchRevocationsRequest, context: Context

@@ -20,6 +20,7 @@ class AuthRules:
     verifier: TokenVerifier
     keys: Keys
     revocations: Revocations
+    issuer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

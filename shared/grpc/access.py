@@ -28,13 +28,13 @@ class UndeclaredAccess(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodRule:
-    """What the proto of a method asks of its caller."""
+    """What the proto of a method asks of its caller; as it stands, to be a user."""
 
-    public: bool
-    internal: bool
-    role: str | None
-    scope: str
-    step_up: bool
+    public: bool = False
+    internal: bool = False
+    role: str | None = None
+    scope: str = ""
+    step_up: bool = False
 
     @classmethod
     def of(cls, method: MethodDescriptor, undeclared: Access = access_pb2.ACCESS_UNSPECIFIED) -> "MethodRule":
@@ -66,28 +66,46 @@ class MethodRule:
             raise StepUpRequired(max_age_seconds=STEP_UP_SECONDS)
 
 
+ANYBODY: Final = MethodRule(public=True)
+EVERY_USER: Final = MethodRule()
+
+
 def rules(service: ServiceDescriptor, undeclared: Access = access_pb2.ACCESS_UNSPECIFIED) -> dict[str, MethodRule]:
     """What the proto of a service asks of callers, by the paths of its methods; raises UndeclaredAccess."""
     return {path_of(method): MethodRule.of(method, undeclared) for method in service.methods}
 
 
+def declared(service: ServiceDescriptor) -> dict[str, MethodRule]:
+    """The rules of those methods that declare one."""
+    return {
+        path_of(method): MethodRule.of(method)
+        for method in service.methods
+        if method.GetOptions().Extensions[access_pb2.access] != access_pb2.ACCESS_UNSPECIFIED
+    }
+
+
 class CheckAccess:
     """The interceptor that lets in whom the proto names, and nobody where it names none."""
 
-    def __init__(self, rules: Mapping[str, MethodRule], verifier: Verifier) -> None:
-        """Apply the rule of each method, by its path; one without is nobody's."""
-        self._rules, self._verifier = rules, verifier
+    def __init__(
+        self, rules: Mapping[str, MethodRule], verifier: Verifier, undeclared: MethodRule | None = None
+    ) -> None:
+        """Apply the rule of each method, by its path; without `undeclared` a method without a rule is nobody's."""
+        self._rules, self._verifier, self._undeclared = rules, verifier, undeclared
 
     async def __call__(self, served: ServedCall, proceed: Proceed) -> None:
         """Find out who calls, and refuse who may not."""
-        rule = self._rules.get(served.call.method)
-        if rule is None:
-            if not served.call.method.startswith(_OPEN_SERVICES):
-                raise PermissionDenied
-        elif not rule.public:
+        rule = self._rules.get(served.call.method) or self._rule_of_undeclared(served.call.method)
+        if not rule.public:
             served.call.principal = principal = await self._verifier.verify(bearer_token(served.text("authorization")))
             rule.check(principal)
         await proceed()
+
+    def _rule_of_undeclared(self, method: str) -> MethodRule:
+        rule = ANYBODY if method.startswith(_OPEN_SERVICES) else self._undeclared
+        if rule is None:
+            raise PermissionDenied
+        return rule
 
 
 def path_of(method: MethodDescriptor) -> str:

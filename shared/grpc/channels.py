@@ -5,6 +5,7 @@ async with channels.connect(config.auth_target, config.auth_tls) as channel:
 """
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any, Final, Self
 
@@ -15,11 +16,30 @@ from shared.background import Background
 from shared.config import TlsFiles
 from shared.tls import RELOAD_SECONDS, Certificates
 
+# A name of several addresses (dns:///auth:50051) is several replicas: use them all, and where one has gone another.
+# Only what changes nothing is repeated (gRFC A6).
+_SERVICE_CONFIG: Final = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [
+                {"service": "auth.v1.AuthService", "method": method} for method in ("BatchVerifyTokens", "GetJwks")
+            ],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.02s",
+                "maxBackoff": "0.2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+}
 # The other one may restart: try again at once, then once a second; and notice within seconds that a connection is dead.
 _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
-    # A name of several addresses (dns:///auth:50051) is several replicas: use them all.
-    ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),

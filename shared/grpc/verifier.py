@@ -1,23 +1,20 @@
-"""How a service learns who is behind an access token, and the way of asking auth each time."""
+"""How a service learns who is behind an access token: by itself where it can, and from auth where it cannot."""
 
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Final, Protocol
 from uuid import UUID
 
-import grpc
-import structlog
-
-from protos.auth.v1 import auth_service_pb2, auth_service_pb2_grpc, resources_pb2
+from protos.auth.v1 import auth_service_pb2, resources_pb2
+from shared import metrics
 from shared.batch import Batcher
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
-from shared.grpc.errors import code_of
+from shared.grpc.auth_client import AuthClient
+from shared.grpc.sessions import Sessions
+from shared.grpc.signatures import Signatures
 from shared.identity import SessionKind
 
-log = structlog.get_logger()
-
-_ASK_SECONDS: Final = 2.0
 _MAX_TOKENS: Final = 100
 _KINDS: Final = {
     resources_pb2.SESSION_KIND_SIGN_IN: SessionKind.SIGN_IN,
@@ -36,25 +33,47 @@ class Verifier(Protocol):
 class RemoteVerifier:
     """Asks auth about every token. All that are asked during one turn of the loop travel as one BatchVerifyTokens."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        """Ask over a channel to auth."""
-        self._stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+    def __init__(self, auth: AuthClient) -> None:
+        """Ask over a client of auth."""
+        self._auth = auth
         self._batcher: Batcher[str, Principal] = Batcher("verify", self._ask, at_once=4, max_batch=_MAX_TOKENS)
+        self._good = metrics.token_sources.labels("auth")
 
     async def verify(self, access_token: str) -> Principal:
         """Who is calling, as auth sees it at this moment."""
-        return await self._batcher.submit(access_token)
+        principal = await self._batcher.submit(access_token)
+        self._good.inc()
+        return principal
 
     async def _ask(self, access_tokens: Sequence[str]) -> Sequence[Principal | Exception]:
         distinct = list(dict.fromkeys(access_tokens))
-        request = auth_service_pb2.BatchVerifyTokensRequest(access_tokens=distinct)
-        try:
-            response = await self._stub.BatchVerifyTokens(request, timeout=_ASK_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            log.warning("auth cannot be asked", code=code_of(error))
-            raise Unavailable(retry_after=1.0) from None
-        answers = dict(zip(distinct, map(_principal, response.results), strict=True))
+        results = await self._auth.verify(distinct)
+        answers = dict(zip(distinct, map(_principal, results), strict=True))
         return [answers[token] for token in access_tokens]
+
+
+class LocalVerifier:
+    """Checks the signature itself, knows the session from one source, and asks auth about what neither can tell."""
+
+    def __init__(
+        self, signatures: Signatures, sessions: Sessions, asking: RemoteVerifier, outage: Sessions | None = None
+    ) -> None:
+        """`outage` is what is believed while auth cannot be asked; without it nothing is."""
+        self._signatures, self._sessions, self._asking, self._outage = signatures, sessions, asking, outage
+
+    async def verify(self, access_token: str) -> Principal:
+        """Who is calling."""
+        claims = await self._signatures.claims(access_token)
+        found = None if claims is None else await self._sessions.principal(claims)
+        if found is not None:
+            return found
+        try:
+            return await self._asking.verify(access_token)
+        except Unavailable:
+            found = None if claims is None or self._outage is None else await self._outage.principal(claims)
+            if found is None:
+                raise
+            return found
 
 
 def _principal(result: auth_service_pb2.VerifyTokenResponse) -> Principal | Exception:

@@ -9,10 +9,12 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import grpc
 
+from shared.grpc.server import GrpcServer
 from tests.authtest import Auth, auth_config
 from tests.servers import ROOT, TestDatabase
 
@@ -90,7 +92,8 @@ async def serving(database: TestDatabase, redis_url: str, **settings: str) -> As
     try:
         port = (await served.until("serving"))["port"]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Auth(None, channel, database, auth_config(database, redis_url)), served  # type: ignore[arg-type]
+            where = cast("GrpcServer", SimpleNamespace(port=port))
+            yield Auth(where, channel, database, auth_config(database, redis_url)), served
     finally:
         if process.returncode is None:
             process.kill()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import grpc
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,9 +28,9 @@ from protos.auth.v1.resources_pb2 import (
     InactiveReason,
 )
 from tests.auth.forge import Forge, encode, forge
-from tests.authtest import Auth, bearer
+from tests.authtest import Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
-from tests.servers import fetch
+from tests.servers import Servers, TestDatabase, fetch
 
 REQUIRED = ("sub", "sid", "jti", "iat", "exp", "iss", "aud")
 HOUR = 3600
@@ -333,3 +334,24 @@ async def test_a_token_is_as_good_alone_as_among_many_at_once(auth: Auth) -> Non
     answers = await asyncio.gather(*map(auth.verify, asked))
     assert [answer.active for answer in answers] == [True, False, False] * 40
     assert {answer.user_id for answer in answers} == {made.user.id, ""}
+
+
+async def test_a_token_does_not_outlive_its_session(auth_database: TestDatabase, servers: Servers) -> None:
+    """R19, F24: who checks it without reading the session ends it in time too."""
+    minute = str(1 / 24 / 60)
+    async with running_auth(
+        auth_database, auth_config(auth_database, servers.redis.url, AUTH_SESSION_DAYS=minute)
+    ) as auth:
+        made = await auth.sign_up()
+        renewed = await auth.refresh(made.tokens.refresh_token)
+        for tokens in (made.tokens, renewed.tokens):
+            assert tokens.access_token_expire_time.seconds == made.session.expire_time.seconds
+
+
+async def test_tokens_are_for_the_audiences_of_the_settings(auth_database: TestDatabase, servers: Servers) -> None:
+    """R31."""
+    config = auth_config(auth_database, servers.redis.url, AUTH_AUDIENCES="chat,orders")
+    async with running_auth(auth_database, config) as auth:
+        token = (await auth.sign_up()).tokens.access_token
+        assert jwt.decode(token, options={"verify_signature": False})["aud"] == ["auth", "chat", "orders"]
+        assert (await auth.verify(token)).active

@@ -16,7 +16,7 @@ from chat_service.store import pages
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
 from shared.db import PoolSettings
-from shared.grpc import channels, server, verifier
+from shared.grpc import auth_client, channels, feed, server, signatures
 from shared.revocations import RELEVANT_SECONDS
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
 from tools import plans
@@ -112,7 +112,10 @@ STATED = [
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
     ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
     ("deleted conversation", f"{default(ChatConfig, 'deleted_conversation_days')} days"),
-    ("question to auth about a token", f"{number(verifier._ASK_SECONDS)} s"),
+    ("question to auth about a token", f"{number(auth_client.ASK_SECONDS)} s"),
+    ("silence of auth", f"{feed.SILENCE_SECONDS:.0f} s after"),
+    ("copy of auth's public keys", f"at most once in {signatures._PAUSE_SECONDS:.0f} s"),
+    ("leeway of times in a token", f"{access_tokens.LEEWAY_SECONDS} s"),
     ("connections", f"{PRODUCTION.pool.max_size} / {DEVELOPMENT.pool.max_size}, and 2"),
     ("wait for a connection", both("acquire_timeout")),
     ("statement", both("statement_timeout")),

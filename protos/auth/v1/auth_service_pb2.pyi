@@ -432,6 +432,12 @@ class GetJwksResponse(_message.Message):
 
     KEYS_FIELD_NUMBER: _builtins.int
     MAX_AGE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Another after each change of the set. WatchRevocations tells it."""
+    issuer: _builtins.str
+    """The `iss` of the tokens that these keys sign; accept no other."""
     @_builtins.property
     def keys(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.JsonWebKey]:
         """The keys to accept now. Choose by `kid`; there is more than one around a rotation."""
@@ -447,10 +453,12 @@ class GetJwksResponse(_message.Message):
         *,
         keys: _abc.Iterable[_resources_pb2.JsonWebKey] | None = ...,
         max_age: _duration_pb2.Duration | None = ...,
+        version: _builtins.str = ...,
+        issuer: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["keys", b"keys", "max_age", b"max_age"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "keys", b"keys", "max_age", b"max_age", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

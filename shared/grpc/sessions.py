@@ -1,0 +1,74 @@
+"""Where it is known whether the session of a good token still stands: in the revocation feed, or the shared cache."""
+
+from enum import Enum
+from typing import Protocol
+
+from shared import access_tokens, identity, metrics
+from shared.access_tokens import Claims
+from shared.cache import CachedEntries, CacheView
+from shared.calls import Principal
+from shared.errors import Unauthenticated, Unavailable
+from shared.grpc.feed import RevocationFeed
+from shared.identity import Objection, Session, User
+
+
+class Sessions(Protocol):
+    """One source of the state of sessions."""
+
+    async def principal(self, claims: Claims) -> Principal | None:
+        """Who is calling, or None where only auth can tell; raises Unauthenticated."""
+
+
+class WhenSilent(Enum):
+    """What to do while nothing is heard from auth: ask it about each token, or refuse them all."""
+
+    ASK = "ask"
+    REFUSE = "refuse"
+
+
+class FedSessions:
+    """What is not in the feed stands as the token says it."""
+
+    def __init__(self, feed: RevocationFeed, when_silent: WhenSilent, source: str) -> None:
+        """`source` names it in the metrics."""
+        self._feed, self._when_silent = feed, when_silent
+        self._good = metrics.token_sources.labels(source)
+
+    async def principal(self, claims: Claims) -> Principal | None:
+        """Who is calling, with the roles of the token; raises Unavailable where silence is to be refused."""
+        feed = self._feed
+        if feed.ended(claims.session_id):
+            raise Unauthenticated(inactive_reason=Objection.REVOKED)
+        if feed.silent:
+            if self._when_silent is WhenSilent.REFUSE:
+                raise Unavailable(retry_after=1.0)
+            return None
+        if feed.changed(claims.session_id, claims.user_id):
+            return None
+        self._good.inc()
+        return claims.principal
+
+
+class CachedSessions:
+    """What auth has put into the shared cache, under the cache's own rules: as strict as auth, in every state of Redis.
+
+    It neither fills nor changes anything: auth, asked about what is missing, fills.
+    """
+
+    def __init__(self, cache: CacheView) -> None:
+        """Read through a view of the cache."""
+        self._sessions = CachedEntries(cache, identity.SESSION_KEY_KIND, Session, identity.SESSION_SHAPE)
+        self._users = CachedEntries(cache, identity.USER_KEY_KIND, User, identity.USER_SHAPE)
+        self._good = metrics.token_sources.labels("cache")
+
+    async def principal(self, claims: Claims) -> Principal | None:
+        """Who is calling, with the roles of this moment; both look-ups travel together."""
+        asked_session, asked_user = self._sessions.ask(claims.session_id), self._users.ask(claims.user_id)
+        session, user = await self._sessions.found(asked_session), await self._users.found(asked_user)
+        if session is None or user is None:
+            return None
+        objection = identity.objection(claims.user_id, session, user)
+        if objection is not None:
+            raise Unauthenticated(inactive_reason=objection)
+        self._good.inc()
+        return Principal.of(session, user, access_tokens.expiry(claims))
