@@ -36,6 +36,7 @@ class AuthConfig(ServiceConfig):
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
     protect_introspection: bool = False
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
+    failed_log_in_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
     failures_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None

@@ -1,7 +1,8 @@
 """Passwords: which are accepted (NIST SP 800-63B-4 section 3.1.1.2), and how they are hashed without harm to others.
 
 Argon2id at OWASP's floor costs 20 ms of a core. It runs on as many threads as there are cores, at a lower priority than
-the loop, behind a queue that turns away early what it could not serve in time.
+the loop, behind a queue that turns away early what it could not serve in time. Hashes that were imported may cost fifty
+times as much, so they have half of the threads at most: who has an own hash is not kept waiting by a rush of them.
 """
 
 import asyncio
@@ -9,15 +10,17 @@ import os
 import re
 import threading
 import unicodedata
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError
 from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
+from auth_service import password_hashes
 from shared import calls, clock, metrics
 from shared.errors import DeadlineExceeded, Overloaded, ServiceError
 
@@ -86,89 +89,131 @@ def _little_more_than(password: str, pieces: set[str]) -> bool:
     return left != whole and len(left) < _LEFT
 
 
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """Work of one kind: what it needs a place in, how much of it waits or runs, and how long one takes lately."""
+
+    places: tuple[asyncio.Semaphore, ...]
+    at_once: int
+    share: int  # of the queue, as 1/n
+    seconds: float
+    queued: int = field(default=0)
+
+    @property
+    def wait(self) -> float:
+        """Seconds until one more of the kind would be done."""
+        return (self.queued + 1) / self.at_once * self.seconds
+
+    async def enter(self) -> None:
+        """Take all places, or none."""
+        taken: list[asyncio.Semaphore] = []
+        try:
+            for place in self.places:
+                await place.acquire()
+                taken.append(place)
+        except BaseException:
+            _release(taken)
+            raise
+
+
 class Passwords:
     """Hashes and verifies, a bounded number at a time."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        """As many threads as cores, unless a number is given."""
+    def __init__(self, threads: int | None = None, *, failure_seconds: float = 0.0) -> None:
+        """As many threads as cores, unless a number is given; a wrong password is answered no sooner than told."""
         self._threads = threads or os.cpu_count() or 1
+        self._failure_seconds = failure_seconds
         self._executor = ThreadPoolExecutor(self._threads, "argon2", initializer=_step_back)
         self._free = asyncio.Semaphore(self._threads)
+        half = max(self._threads // 2, 1)
+        self._own = _Lane(places=(self._free,), at_once=self._threads, share=1, seconds=0.02)
+        self._foreign = _Lane(places=(asyncio.Semaphore(half), self._free), at_once=half, share=2, seconds=0.2)
         self._decoy = _decoy()
-        self._queued = 0
-        self._seconds = 0.02
 
     async def hash(self, password: str) -> str:
         """The PHC string of a password."""
-        return await self._run(lambda: _HASHER.hash(normalise(password)))
+        return await self._run(lambda: _HASHER.hash(normalise(password)), self._own)
 
-    async def verify(self, phc: str | None, password: str, before: Callable[[], Awaitable[None]]) -> bool:
+    async def verify(self, stored: str | None, password: str, before: Callable[[], Awaitable[None]]) -> bool:
         """Whether the password is the right one; where there is no hash, the same work is done in vain.
 
+        Tried in its normal form, in which ours are made, and then as it was typed, in which others have made theirs.
         `before` runs when the hash is about to start, however long that took, and may refuse the attempt.
         """
-        return await self._run(lambda: self._check(phc or self._decoy, password) and phc is not None, before)
+        began = clock.monotonic()
+        text, forms = stored or self._decoy, dict.fromkeys((normalise(password), password))
+        lane = self._foreign if self.outdated(text) else self._own
+        right = await self._run(lambda: password_hashes.verify(text, forms) and stored is not None, lane, before)
+        if not right:
+            await asyncio.sleep(self._failure_seconds - (clock.monotonic() - began))
+        return right
 
-    def outdated(self, phc: str) -> bool:
-        """Whether a hash was made with other parameters than today's."""
-        return _HASHER.check_needs_rehash(phc)
+    def outdated(self, stored: str) -> bool:
+        """Whether a hash was made by another function or with other parameters than today's."""
+        try:
+            return not stored.startswith("$argon2id$") or _HASHER.check_needs_rehash(stored)
+        except InvalidHashError:
+            return True
 
     def close(self) -> None:
         """End the threads; what is queued is dropped."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _check(self, phc: str, password: str) -> bool:
-        try:
-            return _HASHER.verify(phc, normalise(password))
-        except (VerificationError, InvalidHashError):
-            return False
+    @property
+    def _queued(self) -> int:
+        return self._own.queued + self._foreign.queued
 
-    async def _run(self, work: Callable[[], T], before: Callable[[], Awaitable[None]] | None = None) -> T:
-        self._admit()
+    async def _run(self, work: Callable[[], T], lane: _Lane, before: Callable[[], Awaitable[None]] | None = None) -> T:
+        self._admit(lane)
         try:
             async with asyncio.timeout(calls.remaining(_PATIENCE_SECONDS)):
-                await self._free.acquire()
+                await lane.enter()
         except TimeoutError:
-            self._leave_queue()
+            self._leave_queue(lane)
             raise _out_of_time() from None
         except BaseException:
-            self._leave_queue()
+            self._leave_queue(lane)
             raise
         try:
             if before is not None:
                 await before()
-            future = self._executor.submit(self._timed, work)
+            future = self._executor.submit(_timed, work, lane)
         except BaseException:
-            self._release()
+            self._leave(lane)
             raise
         loop = asyncio.get_running_loop()
         # The place is held until the hash ends, also when the caller has left: memory and cores are still in use.
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, lane))
         return await asyncio.wrap_future(future)
 
-    def _admit(self) -> None:
-        expected = (self._queued + 1) / self._threads * self._seconds
-        if self._queued >= _MAX_QUEUE or expected > calls.remaining(_PATIENCE_SECONDS):
+    def _admit(self, lane: _Lane) -> None:
+        if lane.queued >= _MAX_QUEUE // lane.share or lane.wait > calls.remaining(_PATIENCE_SECONDS):
             metrics.hash_shed.inc()
-            raise Overloaded(retry_after=max(expected, 0.1))
-        self._queued += 1
+            raise Overloaded(retry_after=max(lane.wait, 0.1))
+        lane.queued += 1
         metrics.hash_queue.set(self._queued)
 
-    def _leave_queue(self) -> None:
-        self._queued -= 1
+    def _leave_queue(self, lane: _Lane) -> None:
+        lane.queued -= 1
         metrics.hash_queue.set(self._queued)
 
-    def _release(self) -> None:
-        self._free.release()
-        self._leave_queue()
+    def _leave(self, lane: _Lane) -> None:
+        _release(lane.places)
+        self._leave_queue(lane)
 
-    def _timed(self, work: Callable[[], T]) -> T:
-        started = clock.monotonic()
-        result = work()
-        seconds = clock.monotonic() - started
-        metrics.hash_seconds.observe(seconds)
-        self._seconds += (seconds - self._seconds) / 16
-        return result
+
+def _release(places: Iterable[asyncio.Semaphore]) -> None:
+    for place in places:
+        place.release()
+
+
+def _timed(work: Callable[[], T], lane: _Lane) -> T:
+    started = clock.monotonic()
+    result = work()
+    seconds = clock.monotonic() - started
+    metrics.hash_seconds.observe(seconds)
+    lane.seconds += (seconds - lane.seconds) / 16
+    return result
 
 
 def _out_of_time() -> ServiceError:

@@ -61,7 +61,7 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         held.background.every(keys.REFRESH_SECONDS, "signing keys", signing.load)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
         batches.schedule(cleanup.tasks(), held.database, held.background)
-        passwords = Passwords(config.hash_threads)
+        passwords = Passwords(config.hash_threads, failure_seconds=config.failed_log_in_seconds)
         directory = Directory(held.database, cache)
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
         callers = OwnCallers(verifier, ServiceKeys(config.known_service_keys))

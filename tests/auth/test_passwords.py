@@ -4,6 +4,7 @@ import asyncio
 import threading
 import unicodedata
 
+import bcrypt
 import grpc
 import pytest
 from argon2 import PasswordHasher
@@ -14,7 +15,9 @@ from prometheus_client import REGISTRY
 from auth_service import passwords
 from auth_service.passwords import Passwords
 from protos.auth.v1.auth_service_pb2 import LogInRequest
+from shared import clock
 from shared.errors import Overloaded
+from tests.auth.hash_vectors import BOMBS, VECTORS
 from tests.authtest import PASSWORD, Auth, auth_config, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase, fetch
@@ -82,7 +85,7 @@ async def test_a_call_whose_time_is_shorter_than_the_queue_is_refused_early(narr
     """R59: refused before its deadline, not by it, and it waits in nobody's way."""
     waiting = [asyncio.ensure_future(failure(narrow.log_in(f"nobody{number}@example.com"))) for number in range(60)]
     async with asyncio.timeout(10):
-        while hashing() < 50:
+        while hashing() < 30:
             await narrow.verify("")
     request = LogInRequest(email="late@example.com", password=PASSWORD)
     failed = await failure(narrow.auth.LogIn(request, timeout=0.3))
@@ -99,7 +102,7 @@ async def test_a_place_is_held_until_the_hash_ends_though_its_caller_has_left() 
         began.set()
         assert go_on.wait(10)
 
-    leaving = asyncio.create_task(hasher._run(work))
+    leaving = asyncio.create_task(hasher._run(work, hasher._own))
     await asyncio.to_thread(began.wait, 10)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -118,7 +121,7 @@ async def test_a_place_is_held_until_the_hash_ends_though_its_caller_has_left() 
 async def test_a_caller_who_leaves_the_queue_leaves_no_gap_in_it() -> None:
     hasher = Passwords(threads=1)
     go_on = threading.Event()
-    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10)))
+    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10), hasher._own))
     waiting = [asyncio.create_task(hasher.hash("a password")) for _ in range(5)]
     await queued(hasher, 6)
     for task in waiting[:3]:
@@ -135,7 +138,7 @@ async def test_who_has_waited_too_long_is_told_to_come_back(monkeypatch: pytest.
     monkeypatch.setattr(passwords, "_PATIENCE_SECONDS", 0.1)
     hasher = Passwords(threads=1)
     go_on = threading.Event()
-    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10)))
+    first = asyncio.create_task(hasher._run(lambda: go_on.wait(10), hasher._own))
     await queued(hasher, 1)
     with pytest.raises(Overloaded) as refused:
         await hasher.hash("a password")
@@ -177,9 +180,112 @@ async def test_a_hash_with_former_parameters_is_renewed_by_the_log_in_that_prove
     assert await stored(auth) == renewed
 
 
-async def test_a_hash_that_cannot_be_read_fits_no_password(auth: Auth) -> None:
+async def test_a_hash_that_bcrypt_cut_short_is_renewed_from_the_whole_password(auth: Auth) -> None:
+    """R04: from then on every byte counts, also those that bcrypt had not looked at."""
     await auth.sign_up()
-    for phc in ("", "rubbish", "$argon2id$v=19$m=19456,t=2,p=1$", "$2b$12$" + "x" * 53):
+    password = "a phrase of seventy-two bytes and then a few more words that bcrypt never saw"
+    former = bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()
+    await fetch(auth.database.url, "UPDATE users SET password_hash = $1", former)
+    await auth.log_in(password=password)
+    async with asyncio.timeout(10):
+        while (renewed := await stored(auth)) == former:
+            await auth.verify("")
+    assert renewed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    await auth.log_in(password=password)
+    for other in (password[:72], password[:-1], password + "!"):
+        assert (await failure(auth.log_in(password=other))).reason == "INVALID_CREDENTIALS"
+
+
+async def test_imported_hashes_have_half_of_the_threads_and_keep_nobody_with_an_own_hash_waiting() -> None:
+    """R52, F27: one of them may take 128 MiB, so no more than half of the threads' number are in memory at once."""
+    hasher = Passwords(threads=4)
+    at_work, go_on = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        at_work.release()
+        assert go_on.wait(10)
+
+    foreign = [asyncio.create_task(hasher._run(work, hasher._foreign)) for _ in range(20)]
+    for _ in range(2):
+        assert await asyncio.to_thread(at_work.acquire, timeout=10)
+    for password in ("one", "another", "and a third"):
+        assert await hasher.verify(await hasher.hash(password), password, nothing)
+    assert not at_work.acquire(blocking=False)
+    go_on.set()
+    await asyncio.gather(*foreign)
+    assert (hasher._queued, hasher._free._value, hasher._foreign.places[0]._value) == (0, 4, 2)
+    hasher.close()
+
+
+async def test_a_hash_of_another_function_waits_among_its_like() -> None:
+    hasher = Passwords(threads=1)
+    go_on = threading.Event()
+    running = asyncio.create_task(hasher._run(lambda: go_on.wait(10), hasher._own))
+    await queued(hasher, 1)
+    kinds = [VECTORS[kind] for kind in ("bcrypt $2y$", "Django's PBKDF2-SHA256", "Argon2i")]
+    checks = [asyncio.create_task(hasher.verify(foreign, password, nothing)) for password, foreign in kinds]
+    own = asyncio.create_task(hasher.verify(None, "a password", nothing))
+    await queued(hasher, 5)
+    assert (hasher._own.queued, hasher._foreign.queued) == (2, 3)
+    go_on.set()
+    assert await running
+    assert await asyncio.gather(*checks, own) == [True, True, True, False]
+    hasher.close()
+
+
+async def test_a_cancelled_wait_for_an_imported_hash_gives_each_place_back() -> None:
+    hasher = Passwords(threads=1)
+    go_on = threading.Event()
+    running = asyncio.create_task(hasher._run(lambda: go_on.wait(10), hasher._own))
+    await queued(hasher, 1)
+    waiting = [asyncio.create_task(hasher._run(lambda: None, hasher._foreign)) for _ in range(3)]
+    await queued(hasher, 4)
+    for task in waiting:  # the first has a place among its like and waits for a thread, the others for both
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    go_on.set()
+    assert await running
+    assert (hasher._queued, hasher._free._value, hasher._foreign.places[0]._value) == (0, 1, 1)
+    hasher.close()
+
+
+async def test_a_rush_on_imported_hashes_fills_half_of_the_queue_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R52."""
+    monkeypatch.setattr(passwords, "_MAX_QUEUE", 6)
+    hasher = Passwords(threads=1)
+    go_on = threading.Event()
+    tasks = [asyncio.create_task(hasher._run(lambda: go_on.wait(10), hasher._foreign)) for _ in range(9)]
+    await queued(hasher, 3)
+    own = asyncio.create_task(hasher.hash("a password"))
+    await queued(hasher, 4)
+    go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [isinstance(result, Overloaded) for result in results] == [False] * 3 + [True] * 6
+    assert (await own).startswith("$argon2id$")
+    hasher.close()
+
+
+async def test_a_wrong_password_is_answered_no_sooner_than_is_set_and_a_right_one_at_once() -> None:
+    """R11: else an imported hash that takes long to check tells that its account exists."""
+    hasher = Passwords(threads=1, failure_seconds=0.3)
+    own = await hasher.hash("the password")
+    for text, password in ((own, "wrong"), (None, "wrong"), (VECTORS["bcrypt $2y$"][1], "wrong")):
+        began = clock.monotonic()
+        assert not await hasher.verify(text, password, nothing)
+        assert clock.monotonic() - began >= 0.3
+    hasher._failure_seconds = 1e6
+    assert await hasher.verify(own, "the password", nothing)
+    hasher.close()
+
+
+async def nothing() -> None:
+    """What comes before a hash that nothing forbids."""
+
+
+async def test_a_hash_that_cannot_be_read_or_costs_too_much_fits_no_password(auth: Auth) -> None:
+    await auth.sign_up()
+    bombs = [BOMBS[kind] for kind in ("Argon2id of 8 GiB", "bcrypt of cost 31", "scrypt of N = 2^31")]
+    for phc in (*bombs, "", "rubbish", "$argon2id$v=19$m=19456,t=2,p=1$", "$2b$12$" + "x" * 53):
         await fetch(auth.database.url, "UPDATE users SET password_hash = $1", phc)
         assert (await failure(auth.log_in())).reason == "INVALID_CREDENTIALS"
 

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from auth_service import cleanup as auth_cleanup
-from auth_service import emails, limits, passwords, refresh_tokens, revocations, sessions
+from auth_service import emails, limits, password_hashes, passwords, refresh_tokens, revocations, sessions
 from auth_service.config import AuthConfig
 from auth_service.rpc import parse as auth_parse
 from chat_service.config import ChatConfig
@@ -90,7 +90,11 @@ STATED = [
     ("consecutive wrong passwords for an account", str(limits.CONSECUTIVE_FAILURES)),
     ("wrong secrets of an address, by method", f"{PRODUCTION.volumes.failures_per_minute} a minute"),
     ("wrong secrets of an address, by method", f"/ {number(DEVELOPMENT.volumes.failures_per_minute)}"),
-    ("waiting or being hashed", str(passwords._MAX_QUEUE)),
+    (
+        "of them, hashed by another system (imported, before its owner's first log-in)",
+        f"up to {password_hashes.MAX_MEMORY_KIB // 1024} MiB",
+    ),
+    ("waiting or being hashed", f"{passwords._MAX_QUEUE} and {passwords._MAX_QUEUE // 2} imported"),
     ("waiting or being hashed", f"{number(passwords._PATIENCE_SECONDS)} s without one"),
     ("refresh token, former generation", f"{number(sessions.REFRESH_GRACE.total_seconds())} s"),
     ("session without refresh", f"{default(AuthConfig, 'refresh_idle_days')} days"),
@@ -154,6 +158,7 @@ def test_nearly_every_row_of_the_table_is_compared() -> None:
         "silent connection",
         "access token",
         "wait",
+        "wrong password",
     }
     assert rows - {limit for limit, _ in STATED} == uncompared
 
