@@ -35,11 +35,17 @@ class AuthConfig(ServiceConfig):
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
     protect_introspection: bool = False
+    audit_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 400
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     failed_log_in_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
     failures_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def audit_retention(self) -> timedelta:
+        """How long events are kept."""
+        return timedelta(days=self.audit_days)
 
     @property
     def access_token_lifetime(self) -> timedelta:

@@ -43,3 +43,15 @@ class WatcherTooSlow(ServiceError):
     """The stream was read too slowly to be kept up to date: begin it anew."""
 
     code = Code.RESOURCE_EXHAUSTED
+
+
+class OwnAccount(ServiceError):
+    """Administrators do not suspend their own account."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class UserDeleted(ServiceError):
+    """The account has been deleted by its owner."""
+
+    code = Code.FAILED_PRECONDITION

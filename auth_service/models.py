@@ -1,5 +1,6 @@
 """The things that auth knows, as values."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,7 @@ from shared.identity import Session, SessionKind, User, UserKind, UserState
 
 __all__ = [
     "ROLES",
+    "AuditEvent",
     "Caller",
     "Credentials",
     "InactiveReason",
@@ -116,6 +118,20 @@ class Verification:
     user: User | None = None
     session: Session | None = None
     expire_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """Something that happened to an account or a session; `actor_id` is the administrator who did it."""
+
+    id: UUID
+    type: str
+    user_id: UUID | None
+    session_id: UUID | None
+    actor_id: UUID | None
+    address: str
+    details: Mapping[str, str | int | Sequence[str]]
+    create_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ It costs the same whether the account exists or not, and what it notes of a fail
 from auth_service.limits import Attempt, AuthLimits
 from auth_service.models import Credentials, User, UserState
 from auth_service.passwords import Passwords
-from auth_service.store import log_in_failures, sessions, users
+from auth_service.store import audit_events, log_in_failures, sessions, users
+from auth_service.store.audit_events import NewEvent
 from shared import calls, crypto
 from shared.background import Background
 from shared.db import Database
@@ -29,7 +30,7 @@ class PasswordChecks:
         attempt = Attempt(email=email, address=calls.address(), failures=failures)
         if not await self._right(credentials, password, attempt):
             await self._limits.count_failure(email, attempt.address)
-            self._background.spawn("log-in failure", log_in_failures.count(self._database, account))
+            self._background.spawn("log-in failure", self._note(account, credentials, attempt.address))
             return None
         await self._limits.forgive(email, attempt.address)
         if failures:
@@ -41,6 +42,12 @@ class PasswordChecks:
         former = credentials.password_hash
         if former is not None and self._passwords.outdated(former):
             self._background.spawn("rehash", self._rehash(credentials.user, password, former))
+
+    async def _note(self, account: bytes, credentials: Credentials | None, address: str) -> None:
+        await log_in_failures.count(self._database, account)
+        if credentials is not None:
+            failed = NewEvent(type="LOG_IN_FAILED", user_id=credentials.user.id, address=address)
+            await audit_events.insert(self._database, failed)
 
     async def _right(self, credentials: Credentials | None, password: str, attempt: Attempt) -> bool:
         async def known() -> bool:

@@ -9,6 +9,7 @@ from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from auth_service import cleanup, keys, revocations
 from auth_service.access_tokens import Minter
 from auth_service.accounts import Accounts
+from auth_service.administration import Administration
 from auth_service.config import AuthConfig
 from auth_service.directory import Directory
 from auth_service.issuing import Issuer
@@ -20,6 +21,7 @@ from auth_service.refresh_tokens import RefreshTokens
 from auth_service.revocations import Revocations
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
+from auth_service.rpc.administration import AdminPages
 from auth_service.rpc.auth_service import AuthService
 from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
@@ -60,7 +62,7 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         await signing.load()
         held.background.every(keys.REFRESH_SECONDS, "signing keys", signing.load)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
-        batches.schedule(cleanup.tasks(), held.database, held.background)
+        batches.schedule(cleanup.tasks(config.audit_retention), held.database, held.background)
         passwords = Passwords(config.hash_threads, failure_seconds=config.failed_log_in_seconds)
         directory = Directory(held.database, cache)
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
@@ -106,7 +108,9 @@ def _services(
     sign_ins = SignIns(held.database, passwords, checks, limits, issuer)
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
-    pages = SessionPages(sessions, PageTokens(ring.macs("page tokens")))
+    administration = Administration(held.database, directory, sessions)
+    tokens = PageTokens(ring.macs("page tokens"))
+    pages = SessionPages(sessions, tokens)
     auth = AuthService(
         AuthRules(
             sign_ins=sign_ins,
@@ -118,7 +122,9 @@ def _services(
         )
     )
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
-    admin = AdminService(AdminRules(accounts=profiles))
+    admin = AdminService(
+        AdminRules(accounts=profiles, administration=administration, admin_pages=AdminPages(administration, tokens))
+    )
     services = [
         Service(
             descriptor=auth_pb2.DESCRIPTOR.services_by_name["AuthService"],

@@ -79,13 +79,17 @@ class Sessions:
         return found
 
     async def revoke_others(self, principal: Principal) -> int:
-        """End every session of the caller but the present one, and say how many there were."""
+        """End every sign-in of the caller but the present one, and say how many there were."""
+        return await self.revoke_all(principal.user_id, keep=principal.session_id)
+
+    async def revoke_all(self, user_id: UUID, *, keep: UUID | None = None) -> int:
+        """End every sign-in of a user, but for one where that is named, and say how many there were."""
         count = 0
         while True:
             ended = await sessions.revoke_others(
                 self._database,
-                principal.user_id,
-                principal.session_id,
+                user_id,
+                keep,
                 stale_prefix=self._directory.session_key_prefix,
                 address=calls.address(),
                 limit=_REVOKE_AT_ONCE,
@@ -96,9 +100,19 @@ class Sessions:
             if len(ended) < _REVOKE_AT_ONCE:
                 return count
 
+    async def revoke_of(self, user_id: UUID, session_id: UUID) -> bool:
+        """End one session of a user; False where it is none of theirs, or had ended before."""
+        revoked = await self._revoke(session_id, user_id, RevokeReason.REVOKED)
+        await self._directory.forget_sessions([session_id])
+        return revoked
+
+    async def list_of(self, user_id: UUID, after: tuple[datetime, UUID] | None, limit: int) -> list[Session]:
+        """A user's sign-ins that may be used now, the newest first."""
+        return await sessions.list_active(self._database, user_id, after=after, limit=limit)
+
     async def list_active(self, principal: Principal, after: tuple[datetime, UUID] | None, limit: int) -> list[Session]:
         """The caller's sessions that may be used now, the newest first."""
-        return await sessions.list_active(self._database, principal.user_id, after=after, limit=limit)
+        return await self.list_of(principal.user_id, after, limit)
 
     async def list_all(self, principal: Principal, after: UUID | None, limit: int) -> list[Session]:
         """The same with those that have ended."""

@@ -8,7 +8,8 @@ ADD COLUMN email_verify_time timestamptz,
 ADD COLUMN locale text NOT NULL DEFAULT '',
 -- When a DELETED account is erased.
 ADD COLUMN purge_time timestamptz,
--- squawk-ignore ban-drop-not-null: the rule below keeps persons from being without one.
+-- The rule below keeps persons from being without one.
+-- squawk-ignore ban-drop-not-null
 ALTER COLUMN email DROP NOT NULL,
 ADD CONSTRAINT users_kind_known CHECK (kind IN ('PERSON', 'SERVICE')) NOT VALID,
 ADD CONSTRAINT users_email_of_persons CHECK ((email IS NULL) = (kind = 'SERVICE')) NOT VALID,

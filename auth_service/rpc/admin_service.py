@@ -4,10 +4,12 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import convert, parse
+from auth_service.rpc import administration, convert, parse
 from auth_service.rpc.rules import AdminRules
 from protos.auth.v1 import admin_service_pb2 as pb
 from protos.auth.v1 import admin_service_pb2_grpc
+from protos.auth.v1 import administration_pb2 as admin_pb
+from shared import calls
 
 Context = ServicerContext[Any, Any]
 
@@ -22,3 +24,46 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
         found, missing = await self._rules.accounts.batch_get_users(parse.user_ids(request.ids))
         return pb.BatchGetUsersResponse(users=map(convert.user, found), missing_ids=map(str, missing))
+
+    async def CreateUser(self, request: admin_pb.CreateUserRequest, context: Context) -> admin_pb.CreateUserResponse:
+        user = await self._rules.administration.create(administration.new_user(request))
+        return admin_pb.CreateUserResponse(user=convert.user(user))
+
+    async def GetUser(self, request: admin_pb.GetUserRequest, context: Context) -> admin_pb.GetUserResponse:
+        user_id, email = administration.wanted_user(request)
+        rule = self._rules.administration
+        user = await (rule.get(user_id) if user_id else rule.get_by_email(email))
+        return admin_pb.GetUserResponse(user=convert.user(user))
+
+    async def ListUsers(self, request: admin_pb.ListUsersRequest, context: Context) -> admin_pb.ListUsersResponse:
+        return await self._rules.admin_pages.users(request)
+
+    async def UpdateUser(self, request: admin_pb.UpdateUserRequest, context: Context) -> admin_pb.UpdateUserResponse:
+        user = await self._rules.administration.update(*administration.user_change(request))
+        return admin_pb.UpdateUserResponse(user=convert.user(user))
+
+    async def SuspendUser(self, request: admin_pb.SuspendUserRequest, context: Context) -> admin_pb.SuspendUserResponse:
+        user = await self._rules.administration.suspend(calls.principal(), *administration.commented(request))
+        return admin_pb.SuspendUserResponse(user=convert.user(user))
+
+    async def ReinstateUser(
+        self, request: admin_pb.ReinstateUserRequest, context: Context
+    ) -> admin_pb.ReinstateUserResponse:
+        user = await self._rules.administration.reinstate(*administration.commented(request))
+        return admin_pb.ReinstateUserResponse(user=convert.user(user))
+
+    async def ListUserSessions(
+        self, request: admin_pb.ListUserSessionsRequest, context: Context
+    ) -> admin_pb.ListUserSessionsResponse:
+        return await self._rules.admin_pages.sessions(request, calls.principal().session_id)
+
+    async def RevokeUserSessions(
+        self, request: admin_pb.RevokeUserSessionsRequest, context: Context
+    ) -> admin_pb.RevokeUserSessionsResponse:
+        count = await self._rules.administration.revoke_sessions(*administration.doomed_sessions(request))
+        return admin_pb.RevokeUserSessionsResponse(revoked_count=count)
+
+    async def ListAuditEvents(
+        self, request: admin_pb.ListAuditEventsRequest, context: Context
+    ) -> admin_pb.ListAuditEventsResponse:
+        return await self._rules.admin_pages.events(request)

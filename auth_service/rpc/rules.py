@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from auth_service.accounts import Accounts
+from auth_service.administration import Administration
 from auth_service.keys import Keys
 from auth_service.revocations import Revocations
+from auth_service.rpc.administration import AdminPages
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
@@ -37,3 +39,5 @@ class AdminRules:
     """What AdminService serves with."""
 
     accounts: Accounts
+    administration: Administration
+    admin_pages: AdminPages

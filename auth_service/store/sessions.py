@@ -109,9 +109,9 @@ async def revoke(
 
 
 async def revoke_others(
-    executor: Executor, user_id: UUID, keep: UUID, *, stale_prefix: str, address: str, limit: int
+    executor: Executor, user_id: UUID, keep: UUID | None, *, stale_prefix: str, address: str, limit: int
 ) -> list[UUID]:
-    """End at most so many of a user's other sessions, and say which."""
+    """End at most so many of a user's sign-ins, but for one where that is named, and say which."""
     rows = await executor.fetch_all(queries.revoke_others, user_id, keep, stale_prefix, address, limit)
     return [row["id"] for row in rows]
 

@@ -89,11 +89,11 @@ SELECT count(*) FROM revoked;
 
 -- name: revoke_others
 -- At most so many of a user's other sessions with their tokens, debts and events.
--- $1 the user, $2 the session that stays, $3 the prefix of the cache keys, $4 address, $5 how many
+-- $1 the user, $2 the session that stays, or null, $3 the prefix of the cache keys, $4 address, $5 how many
 -- index: idx_sessions_user_active, idx_user_tokens_user_id_type
 WITH doomed AS (
     SELECT id FROM sessions
-    WHERE user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now() AND id <> $2
+    WHERE user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now() AND id IS DISTINCT FROM $2
     ORDER BY expire_time DESC, id DESC
     LIMIT $5
     FOR UPDATE

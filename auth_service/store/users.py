@@ -23,6 +23,12 @@ async def find_credentials(executor: Executor, email: str) -> Credentials | None
     return _credentials(row) if row else None
 
 
+async def find_by_email(executor: Executor, email: str) -> User | None:
+    """The account with this email."""
+    row = await executor.fetch_one(queries.find_by_email, email)
+    return user(row) if row else None
+
+
 async def find_for_log_in(executor: Executor, email: str, account: bytes) -> tuple[Credentials | None, int]:
     """The account with this email, if there is one, and how many wrong passwords it has had since a right one."""
     row = await executor.fetch_one(queries.find_for_log_in, email, account)

@@ -96,3 +96,11 @@ WITH changed AS (
 SELECT
     id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 FROM changed;
+
+-- name: find_by_email
+-- $1 the email, normalised
+-- index: idx_users_email
+SELECT
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
+FROM users
+WHERE email = $1;

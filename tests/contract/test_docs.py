@@ -104,6 +104,7 @@ STATED = [
     ("revocations are kept", f"{RELEVANT_SECONDS / 60:.0f} min in memory"),
     ("revocations are kept", f"{auth_cleanup._REVOCATIONS_STAY.total_seconds() / 3600:.0f} hours in Postgres"),
     ("heartbeat of the watchers", f"every {revocations.BEAT_SECONDS} s"),
+    ("events of accounts and sessions are kept", f"{default(AuthConfig, 'audit_days')} days"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
     ("parts of a message", f"1 to {messages._MAX_PARTS}"),

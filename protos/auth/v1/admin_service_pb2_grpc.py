@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import admin_service_pb2 as protos_dot_auth_dot_v1_dot_admin__service__pb2
+from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -40,6 +41,51 @@ class AdminServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.FromString,
                 _registered_method=True)
+        self.CreateUser = channel.unary_unary(
+                '/auth.v1.AdminService/CreateUser',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserResponse.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/auth.v1.AdminService/GetUser',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.GetUserResponse.FromString,
+                _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/auth.v1.AdminService/ListUsers',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.UpdateUser = channel.unary_unary(
+                '/auth.v1.AdminService/UpdateUser',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserResponse.FromString,
+                _registered_method=True)
+        self.SuspendUser = channel.unary_unary(
+                '/auth.v1.AdminService/SuspendUser',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserResponse.FromString,
+                _registered_method=True)
+        self.ReinstateUser = channel.unary_unary(
+                '/auth.v1.AdminService/ReinstateUser',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserResponse.FromString,
+                _registered_method=True)
+        self.ListUserSessions = channel.unary_unary(
+                '/auth.v1.AdminService/ListUserSessions',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeUserSessions = channel.unary_unary(
+                '/auth.v1.AdminService/RevokeUserSessions',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/auth.v1.AdminService/ListAuditEvents',
+                request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -54,6 +100,79 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateUser(self, request, context):
+        """Makes an account for a person, without a password: the person chooses one by a password reset.
+        Errors: INVALID_FIELDS, EMAIL_TAKEN, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """An account, in any state.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsers(self, request, context):
+        """Accounts: all of them, or those whose email or name begins so, or those in a state.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """Changes an account; its roles count from the user's next call on.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendUser(self, request, context):
+        """Shuts an account and ends its sign-ins. When it has returned, no token of the account is accepted. Suspending a
+        suspended account succeeds.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND, OWN_ACCOUNT, USER_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReinstateUser(self, request, context):
+        """Opens a suspended account again; its user logs in anew. Opening an open account succeeds.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND, USER_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUserSessions(self, request, context):
+        """The sign-ins of a user that may be used now, the newest first.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeUserSessions(self, request, context):
+        """Ends one sign-in of a user, or all of them. When it has returned, none of their tokens is accepted.
+        Errors: INVALID_FIELDS, USER_NOT_FOUND, SESSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """What happened to accounts and sessions, the newest first.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -61,6 +180,51 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.BatchGetUsers,
                     request_deserializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.SerializeToString,
+            ),
+            'CreateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateUser,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.GetUserRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.GetUserResponse.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'SuspendUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendUser,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserResponse.SerializeToString,
+            ),
+            'ReinstateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReinstateUser,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserResponse.SerializeToString,
+            ),
+            'ListUserSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUserSessions,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsResponse.SerializeToString,
+            ),
+            'RevokeUserSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeUserSessions,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -91,6 +255,249 @@ class AdminService:
             '/auth.v1.AdminService/BatchGetUsers',
             protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/CreateUser',
+            protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/GetUser',
+            protos_dot_auth_dot_v1_dot_administration__pb2.GetUserRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.GetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/ListUsers',
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/UpdateUser',
+            protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/SuspendUser',
+            protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.SuspendUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReinstateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/ReinstateUser',
+            protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.ReinstateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUserSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/ListUserSessions',
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListUserSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeUserSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/RevokeUserSessions',
+            protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/ListAuditEvents',
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -94,9 +94,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 104
     """NOT_FOUND. No such session, or not one of the caller's."""
     ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 105
-    """NOT_FOUND. The caller's account no longer exists. Log out on this device."""
+    """NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
+    ERROR_REASON_OWN_ACCOUNT: _ErrorReason.ValueType  # 155
+    """FAILED_PRECONDITION. Administrators do not shut their own account. Have another one do it."""
+    ERROR_REASON_USER_DELETED: _ErrorReason.ValueType  # 156
+    """FAILED_PRECONDITION. The account has been deleted by its owner, and can be neither shut nor opened."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, and what the caller should do about it. The status code is named first."""
@@ -166,7 +170,11 @@ been ended for everybody. Log in, and tell the user.
 ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 104
 """NOT_FOUND. No such session, or not one of the caller's."""
 ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 105
-"""NOT_FOUND. The caller's account no longer exists. Log out on this device."""
+"""NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
+ERROR_REASON_OWN_ACCOUNT: ErrorReason.ValueType  # 155
+"""FAILED_PRECONDITION. Administrators do not shut their own account. Have another one do it."""
+ERROR_REASON_USER_DELETED: ErrorReason.ValueType  # 156
+"""FAILED_PRECONDITION. The account has been deleted by its owner, and can be neither shut nor opened."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
