@@ -26,7 +26,7 @@ CASES = yaml.safe_load((DEPLOY / "prometheus" / "alerts_test.yml").read_text())[
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "parley.json").read_text())
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 # The words of PromQL that the rules and the dashboard need, and what is not a measure of ours.
-WORDS = {"sum", "min", "max", "rate", "increase", "histogram_quantile", "absent", "topk", "or", "and"}
+WORDS = {"sum", "min", "max", "rate", "increase", "histogram_quantile", "absent", "topk", "or", "and", "time"}
 FOREIGN = {
     "up": {"job", "instance"},
     "process_resident_memory_bytes": {"job", "instance"},
