@@ -3,7 +3,15 @@
 from datetime import timedelta
 from typing import Final
 
-from auth_service.store import audit_events, cache_debts, log_in_failures, revocations, sessions, user_tokens
+from auth_service.store import (
+    audit_events,
+    cache_debts,
+    log_in_failures,
+    mail_outbox,
+    revocations,
+    sessions,
+    user_tokens,
+)
 from shared.cache import Cache
 from shared.cleanup import CleanUp
 from shared.db import Database
@@ -19,13 +27,14 @@ _DEBTS_AT_ONCE: Final = 500
 
 
 def tasks(audit_events_stay: timedelta) -> list[CleanUp]:
-    """The clean-up of sessions, of tokens, of counted failures and of revocations."""
+    """The clean-up of sessions, of tokens, of counted failures, of revocations and of mails."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
         CleanUp(query=audit_events.queries.delete_old, args=(audit_events_stay,)),
         CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),
         CleanUp(query=revocations.queries.delete_old, args=(_REVOCATIONS_STAY,)),
+        CleanUp(query=mail_outbox.queries.delete_expired),
     ]
 
 

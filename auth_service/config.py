@@ -1,13 +1,15 @@
 """Auth's settings; `.env.example` lists them."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from auth_service.issuing import Lifetimes
 from auth_service.limits import Volumes
+from auth_service.mail.composer import MailFrom
+from auth_service.mail.smtp import SmtpServer, Tls
 from shared.config import Port, ServiceConfig, check_random_key
 
 
@@ -19,6 +21,16 @@ def _check_service_keys(value: SecretStr) -> SecretStr:
 
 def _separated(value: SecretStr) -> list[str]:
     return [key.strip() for key in value.get_secret_value().split(",") if key.strip()]
+
+
+def _check_smtp_url(value: SecretStr) -> SecretStr:
+    SmtpServer.parse(value.get_secret_value(), Tls.REQUIRED)
+    return value
+
+
+def _check_mail_from(value: str) -> str:
+    MailFrom.parse(value)
+    return value
 
 
 class AuthConfig(ServiceConfig):
@@ -41,6 +53,10 @@ class AuthConfig(ServiceConfig):
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
     failures_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
+    smtp_url: Annotated[SecretStr, AfterValidator(_check_smtp_url)] | None = None
+    mail_from: Annotated[str, AfterValidator(_check_mail_from)] | None = None
+    app_name: Annotated[str, Field(min_length=1, max_length=60)] = "Parley"
+    new_device_mail: bool = True
 
     @property
     def audit_retention(self) -> timedelta:
@@ -75,3 +91,17 @@ class AuthConfig(ServiceConfig):
             log_ins_per_minute=self.log_ins_per_address_per_minute or (300 if self.production else 1_000_000),
             failures_per_minute=self.failures_per_address_per_minute or (60 if self.production else 1_000_000),
         )
+
+    @property
+    def mail_route(self) -> tuple[SmtpServer, MailFrom] | None:
+        """The mail server and whom mails are from; None where none is sent."""
+        if self.smtp_url is None or self.mail_from is None:
+            return None
+        by_default = Tls.REQUIRED if self.production else Tls.OFFERED
+        return SmtpServer.parse(self.smtp_url.get_secret_value(), by_default), MailFrom.parse(self.mail_from)
+
+    @model_validator(mode="after")
+    def _say_whom_mails_are_from(self) -> Self:
+        if self.smtp_url is not None and self.mail_from is None:
+            raise ValueError("AUTH_MAIL_FROM is not set: AUTH_SMTP_URL needs it")
+        return self

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import structlog
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
 from auth_service import cleanup, keys, revocations
@@ -15,6 +16,11 @@ from auth_service.directory import Directory
 from auth_service.issuing import Issuer
 from auth_service.keys import Keys
 from auth_service.limits import AuthLimits
+from auth_service.mail import sender
+from auth_service.mail.composer import Composer
+from auth_service.mail.notices import Notices
+from auth_service.mail.outbox import Outbox
+from auth_service.mail.sender import MailSender
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.refresh_tokens import RefreshTokens
@@ -45,6 +51,8 @@ from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
 from shared.paging import PageTokens
 from shared.ratelimit import RateLimiter
+
+log = structlog.get_logger()
 
 _OWN_AUDIENCE: Final = "auth"
 _DOMAIN: Final = "auth.parley"
@@ -88,6 +96,19 @@ async def accounts(config: AuthConfig) -> AsyncIterator[Accounts]:
         yield Accounts(held.database, Directory(held.database, cache))
 
 
+def _outbox(config: AuthConfig, held: Resources) -> Outbox:
+    """The outbox, emptied for as long as the service runs where there is a mail server."""
+    outbox = Outbox(config.key_ring.sealing("mail"))
+    if config.mail_route is None:
+        log.warning("no mail is sent: AUTH_SMTP_URL is not set")
+        return outbox
+    server, mail_from = config.mail_route
+    mails = MailSender(held.database, outbox, Composer(held.database, mail_from, config.app_name), server)
+    held.background.every(0, "mail", mails.work)
+    held.background.every(sender.MEASURE_SECONDS, "mail backlog", mails.measure)
+    return outbox
+
+
 def _services(
     config: AuthConfig,
     held: Resources,
@@ -105,7 +126,8 @@ def _services(
         config.lifetimes,
     )
     checks = PasswordChecks(held.database, passwords, limits, held.background, ring.derive("log-in failures"))
-    sign_ins = SignIns(held.database, passwords, checks, limits, issuer)
+    notices = Notices(_outbox(config, held), of_new_devices=config.new_device_mail)
+    sign_ins = SignIns(held.database, passwords, checks, limits, issuer, notices)
     sessions = Sessions(held.database, directory, issuer)
     profiles = Accounts(held.database, directory)
     administration = Administration(held.database, directory, sessions)

@@ -8,6 +8,7 @@ from auth_service import refresh_tokens
 from auth_service.errors import EmailTaken, InvalidCredentials
 from auth_service.issuing import Issuer
 from auth_service.limits import AuthLimits
+from auth_service.mail.notices import Notices
 from auth_service.models import Credentials, Session, SignedIn, Tokens, User
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
@@ -45,11 +46,17 @@ class SignIns:
     """Sign-up and log-in."""
 
     def __init__(
-        self, database: Database, passwords: Passwords, checks: PasswordChecks, limits: AuthLimits, issuer: Issuer
+        self,
+        database: Database,
+        passwords: Passwords,
+        checks: PasswordChecks,
+        limits: AuthLimits,
+        issuer: Issuer,
+        notices: Notices,
     ) -> None:
         """Hash with `passwords`, and check with `checks`, as often as `limits` allow."""
         self._database, self._passwords, self._checks = database, passwords, checks
-        self._limits, self._issuer = limits, issuer
+        self._limits, self._issuer, self._notices = limits, issuer, notices
 
     async def sign_up(self, command: SignUp) -> SignedIn:
         """Make an account and sign it in; a repeat with its request_id gets the first account and session."""
@@ -86,7 +93,9 @@ class SignIns:
         return SignedIn(user=credentials.user, session=session, tokens=self._issuer.begin(credentials.user, session))
 
     async def _begin(self, user: User, device_label: str) -> Session:
-        session = await sessions.insert(self._database, user.id, self._new_session(device_label))
+        new = self._new_session(device_label)
+        notice = self._notices.of_new_device(user.id, new.device_label or new.user_agent)
+        session = await sessions.insert(self._database, user.id, new, notice)
         if session is None:
             raise InvalidCredentials
         return session

@@ -50,4 +50,7 @@ tls_files_usable = Gauge(
 tls_expire_time = Gauge(
     "parley_tls_expire_time_seconds", "When a certificate in use expires, in Unix time.", ["setting"]
 )
+mails = Counter("parley_mails", "Mails by what became of an attempt to send them.", ["kind", "outcome"])
+mails_waiting = Gauge("parley_mails_waiting", "Mails in the outbox that are to be sent.")
+mail_oldest_seconds = Gauge("parley_mail_oldest_seconds", "Age of the oldest mail that is to be sent.")
 dependency_up = Gauge("parley_dependency_up", "1 while a dependency answers.", ["dependency"])

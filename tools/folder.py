@@ -46,6 +46,7 @@ class DataFolder:
         """Name the folder; it is made when it is first locked."""
         self.path = path
         self.logs = path / "logs"
+        self.mails = path / "mails"
         self._lock = path / "lock"
         self._description = path / "stack.json"
 

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 from shared.embedded import LocalPostgres, LocalRedis, bootstrap
 from shared.processes import Child, end_leftover, rotate, wait_until
 from tools import interrupts
+from tools.catcher import Catcher
 from tools.folder import DataFolder, Stack
 from tools.settings import ROOT, Database, Settings
 from tools.ui import Failure, Refusal, say, step
@@ -25,8 +26,9 @@ _GRACE_SECONDS = 20.0
 _HEALTH_NAMES = {"auth": "auth.v1.AuthService", "chat": "chat.v1.ConversationService"}
 _SECRETS = {
     f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")
-}
+} | {"AUTH_SMTP_URL"}
 _BAD_SETTING = 2
+_MAIL_FROM = "Parley <no-reply@parley.test>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,9 @@ class _Start:
         if settings.servers.redis_url is None:
             password = folder.secret("redis-password")
             self._redis = LocalRedis(folder.path / "redis", folder.port("redis"), password=password)
+        self._catcher = None
+        if settings.servers.smtp_url is None:
+            self._catcher = Catcher(folder.mails, folder.port("smtp"))
         local = {"Postgres": self._postgres, "Redis": self._redis}
         self._servers = {name: server for name, server in local.items() if server is not None}
 
@@ -98,6 +103,8 @@ class _Start:
             if self._postgres is not None:
                 bootstrap(self._postgres.superuser_url(), self._folder.role_passwords())
             self._migrate(databases)
+        if self._catcher is not None:
+            self._catcher.start()
         with step("Both services"):
             services = {name: self._child(name, "serve", databases[name]) for name in _HEALTH_NAMES}
             started = self._stack(services, databases)
@@ -112,6 +119,8 @@ class _Start:
         try:
             _in_parallel([partial(child.end, (signal.SIGTERM, _GRACE_SECONDS)) for child in self._children])
         finally:
+            if self._catcher is not None:
+                self._catcher.stop()
             _in_parallel([server.stop for server in self._servers.values()])
             self._folder.forget()
 
@@ -158,12 +167,22 @@ class _Start:
             environment[f"{other.upper()}_HOST"] = listener.host
             environment[f"{other.upper()}_PORT"] = str(listener.port)
             environment[f"{other.upper()}_OPS_PORT"] = str(listener.ops_port)
+        if name == "auth":
+            environment |= self._mail()
         return environment | {
             "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or listeners["auth"].target,
             "REDIS_URL": self._redis_url(),
             f"{prefix}_DATABASE_URL": database.url,
             f"{prefix}_MASTER_KEY": os.environ.get(f"{prefix}_MASTER_KEY") or self._folder.master_key(f"{name}-key"),
         }
+
+    def _mail(self) -> dict[str, str]:
+        if self._catcher is not None:
+            return {
+                "AUTH_SMTP_URL": self._catcher.url,
+                "AUTH_MAIL_FROM": os.environ.get("AUTH_MAIL_FROM") or _MAIL_FROM,
+            }
+        return {"AUTH_SMTP_URL": self._settings.servers.smtp_url or ""}
 
     def _stack(self, services: Mapping[str, Child], databases: Mapping[str, Database]) -> Stack:
         auth, chat = self._settings.listeners["auth"], self._settings.listeners["chat"]

@@ -6,6 +6,7 @@ import time
 
 from shared.processes import Child
 from tools import examples, settings
+from tools.catcher import CaughtMail, MailFolder
 from tools.interrupts import Interrupted
 from tools.launch import Launch, launched, stopped
 from tools.ui import Failure, say
@@ -14,7 +15,7 @@ _POLL_SECONDS = 0.1
 _RESTART_SECONDS = 5.0
 _MOST_LINES = 200
 _MOST_LOG_BYTES = 64_000_000
-_COLOURS = {"auth": "\x1b[36m", "chat": "\x1b[35m"}
+_COLOURS = {"auth": "\x1b[36m", "chat": "\x1b[35m", "mail": "\x1b[33m"}
 
 
 def run() -> None:
@@ -46,8 +47,11 @@ def _stay(launch: Launch, seconds: float) -> None:
 def _watch(launch: Launch) -> None:
     logs = [_Log(name, child) for name, child in launch.services.items()]
     watches = [_Watch(name, launch) for name in launch.servers]
+    mails = MailFolder(launch.folder.mails)
     parent = os.getppid()
     while True:
+        for mail in mails.new():
+            _show(mail)
         for log in logs:
             log.show()
         for name, child in launch.services.items():
@@ -61,6 +65,19 @@ def _watch(launch: Launch) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def _show(mail: CaughtMail) -> None:
+    """A mail that was caught, with the code and the link that one would be sent."""
+    lines = [f"To: {mail.to}", f"Subject: {mail.subject}", "", *mail.text.rstrip().splitlines()]
+    prefix = _prefix("mail")
+    sys.stdout.write("".join(f"{prefix}{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def _prefix(name: str) -> str:
+    colour, plain = (_COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    return f"{colour}{name}{plain} │ "
+
+
 class _Log:
     """What a service writes, shown line by line under its name."""
 
@@ -69,8 +86,7 @@ class _Log:
         self._file = child.log.open("rb")
         self._file.seek(child.log_begin)
         self._unfinished = b""
-        colour, plain = (_COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
-        self._prefix = f"{colour}{name}{plain} │ "
+        self._prefix = _prefix(name)
 
     def show(self) -> None:
         """Print the lines that are new; of a flood only the last ones."""

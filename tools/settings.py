@@ -47,10 +47,11 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """Postgres and Redis of somebody else's to use; None where the stack runs its own."""
+    """Postgres, Redis and a mail server of somebody else's to use; None where the stack runs its own."""
 
     databases: Mapping[str, Database] | None = None
     redis_url: str | None = field(default=None, repr=False)
+    smtp_url: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,11 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
             "auth": _listener(environment, "AUTH", 50051, 9101),
             "chat": _listener(environment, "CHAT", 50052, 9102),
         },
-        servers=Servers(databases=_databases(environment), redis_url=environment.get("REDIS_URL") or None),
+        servers=Servers(
+            databases=_databases(environment),
+            redis_url=environment.get("REDIS_URL") or None,
+            smtp_url=environment.get("AUTH_SMTP_URL") or None,
+        ),
     )
 
 

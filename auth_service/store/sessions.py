@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from auth_service.models import RevokeReason, Session, SessionKind
+from auth_service.store.mail_outbox import QueuedMail
 from shared import ids, sql
 from shared.db import Executor, Record
 
@@ -71,9 +72,10 @@ async def find_first(executor: Executor, user_id: UUID) -> Session | None:
     return _session(row) if row else None
 
 
-async def insert(executor: Executor, user_id: UUID, new: NewSession) -> Session | None:
-    """Begin a session; None where the user is not active."""
-    row = await executor.fetch_one(queries.insert, *new.values(), user_id)
+async def insert(executor: Executor, user_id: UUID, new: NewSession, notice: QueuedMail | None) -> Session | None:
+    """Begin a session; None where the user is not active. The notice goes out where the device or place is new."""
+    mail = notice.values() if notice else (None,) * 4
+    row = await executor.fetch_one(queries.insert, *new.values(), user_id, *mail)
     return new.started(user_id, row) if row else None
 
 

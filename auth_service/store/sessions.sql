@@ -20,10 +20,12 @@ ORDER BY user_id, id
 LIMIT 1;
 
 -- name: insert
--- A session with its refresh token and the event, in one statement.
+-- A session with its refresh token and the event, in one statement, and with a mail where the account has not been used
+-- before from this address or on such a device; versions of the same program are one device.
 -- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 assurance, $7 its lifetime
 -- $8 token's id, $9 its digest, $10 event, $11 the user, who must be active
--- index: users_pkey
+-- $12 mail or null, $13 its kind, $14 its content, sealed, $15 how long it is worth sending
+-- index: users_pkey, idx_sessions_user_id
 WITH session AS (
     INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, assurance, expire_time)
     SELECT $1, id, $2, $3, $4, $5, $6, now() + $7 FROM users WHERE id = $11 AND state = 'ACTIVE'
@@ -35,6 +37,21 @@ WITH session AS (
 ), event AS (
     INSERT INTO audit_events (id, type, user_id, session_id, address)
     SELECT $10, 'LOG_IN', user_id, $1, $4 FROM session
+), mail AS (
+    INSERT INTO mail_outbox (id, kind, content_sealed, expire_time)
+    SELECT $12, $13, $14, now() + $15
+    FROM session
+    WHERE
+        $12::uuid IS NOT NULL
+        AND (
+            NOT EXISTS (SELECT FROM sessions s WHERE s.user_id = $11 AND s.kind = 'SIGN_IN' AND s.address = $4)
+            OR NOT EXISTS (
+                SELECT FROM sessions s
+                WHERE
+                    s.user_id = $11 AND s.kind = 'SIGN_IN' AND s.device_label = $2
+                    AND regexp_replace(s.user_agent, '[0-9.]+', '', 'g') = regexp_replace($3, '[0-9.]+', '', 'g')
+            )
+        )
 )
 SELECT
     device_label, user_agent, address, auth_methods, assurance, auth_time,

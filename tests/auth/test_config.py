@@ -261,3 +261,41 @@ def test_production_takes_stores_over_tls_and_those_of_this_machine(environment,
     near = {"AUTH_DATABASE_URL": "postgresql://a:9sJdk2nVa8@127.0.0.1/auth", "REDIS_URL": "redis://:kd82Jsl19d@[::1]/0"}
     strict = PRODUCTION | near | {name: value, "AUTH_ALLOW_PLAINTEXT_STORES": "false"}
     assert environment(strict).production
+
+
+MAIL = {"AUTH_SMTP_URL": "smtp://mail.example.com", "AUTH_MAIL_FROM": "Parley <no-reply@example.com>"}
+
+
+def test_a_mail_server_needs_somebody_that_mails_are_from(environment, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        environment(GOOD | {"AUTH_SMTP_URL": MAIL["AUTH_SMTP_URL"]})
+    assert capsys.readouterr().err == "AUTH_MAIL_FROM is not set: AUTH_SMTP_URL needs it\n"
+    assert environment(GOOD).mail_route is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("AUTH_SMTP_URL", "mail.example.com", "AUTH_SMTP_URL must be smtp://host:port or smtps://host:port"),
+        ("AUTH_MAIL_FROM", "Parley", "AUTH_MAIL_FROM must be an address, as in Parley <no-reply@example.com>"),
+    ],
+)
+def test_a_bad_setting_of_mail_is_one_sentence(
+    environment, capsys: pytest.CaptureFixture[str], name: str, value: str, sentence: str
+) -> None:
+    with pytest.raises(SystemExit):
+        environment(GOOD | MAIL | {name: value})
+    assert capsys.readouterr().err == f"{sentence}\n"
+
+
+def test_production_sends_mail_through_tls_unless_it_is_told_otherwise(environment) -> None:
+    """R54."""
+
+    def tls(url: str, app_env: str) -> str:
+        route = environment(PRODUCTION | MAIL | {"APP_ENV": app_env, "AUTH_SMTP_URL": url}).mail_route
+        assert route is not None
+        return route[0].tls.value
+
+    assert tls("smtp://mail.example.com", "development") == "offered"
+    assert tls("smtp://mail.example.com", "production") == "required"
+    assert tls("smtp://mail.example.com?tls=none", "production") == "none"

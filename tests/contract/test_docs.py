@@ -8,6 +8,8 @@ import pytest
 from auth_service import cleanup as auth_cleanup
 from auth_service import emails, limits, password_hashes, passwords, refresh_tokens, revocations, sessions
 from auth_service.config import AuthConfig
+from auth_service.mail import mails, sender
+from auth_service.mail.mails import MailKind
 from auth_service.rpc import parse as auth_parse
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
@@ -54,6 +56,12 @@ def both(name: str) -> str:
 
 def default(kind: type[AuthConfig | ChatConfig], name: str) -> str:
     return number(kind.model_fields[name].default)
+
+
+def told_pauses() -> str:
+    first, second, *minutes, _ = (int(pause.total_seconds()) for pause in sender.PAUSES)
+    first_ones = ", ".join(str(it // 60) for it in minutes[:-1])
+    return f"after {first} s, {second} s, {first_ones} and {minutes[-1] // 60} min, then each hour"
 
 
 STATED = [
@@ -105,6 +113,10 @@ STATED = [
     ("revocations are kept", f"{auth_cleanup._REVOCATIONS_STAY.total_seconds() / 3600:.0f} hours in Postgres"),
     ("heartbeat of the watchers", f"every {revocations.BEAT_SECONDS} s"),
     ("events of accounts and sessions are kept", f"{default(AuthConfig, 'audit_days')} days"),
+    ("attempt to send a mail", f"{number(sender.ATTEMPT_SECONDS)} s, {sender.BATCH} at once"),
+    ("attempt to send a mail", told_pauses()),
+    ("notice in the outbox", f"{mails.NATURES[MailKind.NEW_DEVICE].lifetime.days} days"),
+    ("mail that was refused is kept", f"{sender.REFUSED_STAY.days} days"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
     ("parts of a message", f"1 to {messages._MAX_PARTS}"),
