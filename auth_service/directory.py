@@ -42,6 +42,11 @@ class Directory:
         session = await self._sessions.answer(asked_session)
         return session, await self._users.answer(asked_user)
 
+    async def sessions_and_users(self, pairs: Sequence[tuple[UUID, UUID]]) -> list[tuple[Session | None, User | None]]:
+        """The same for several, still in one round trip."""
+        asked = [(self._sessions.ask(session_id), self._users.ask(user_id)) for session_id, user_id in pairs]
+        return [(await self._sessions.answer(session), await self._users.answer(user)) for session, user in asked]
+
     async def forget_user(self, user_id: UUID) -> None:
         """After the commit of a change and before its answer."""
         await self._cache.invalidate([self._users.key(user_id)])

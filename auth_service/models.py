@@ -1,7 +1,7 @@
 """The things that auth knows, as values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -73,6 +73,11 @@ class Caller(Principal):
 
     user: User
 
+    @classmethod
+    def behind(cls, principal: Principal, user: User) -> "Caller":
+        """The caller that a token was found to stand for."""
+        return cls(user=user, **{each.name: getattr(principal, each.name) for each in fields(Principal)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshState:
@@ -116,8 +121,7 @@ class Verification:
 
     reason: InactiveReason | None = None
     user: User | None = None
-    session: Session | None = None
-    expire_time: datetime | None = None
+    principal: Principal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from auth_service.directory import Directory
 from auth_service.keys import Keys
 from auth_service.models import Caller, InactiveReason, Verification
 from auth_service.service_keys import ServiceKeys
-from shared import access_tokens, identity, metrics
-from shared.access_tokens import TokenChecker, TokenRefused
+from shared import identity, metrics
+from shared.access_tokens import Actor, Claims, TokenChecker, TokenRefused
 from shared.calls import Principal
 from shared.errors import Unauthenticated
+from shared.identity import Objection, Session, User
 from shared.service_keys import PREFIX
 
 
@@ -22,47 +23,44 @@ class TokenVerifier:
         self._checker, self._keys, self._directory = checker, keys, directory
         self._active = metrics.tokens_verified.labels("ACTIVE")
 
-    async def inspect(self, access_token: str) -> Verification:
-        """Whether the token is good, and if not, why."""
-        verification = await self._inspect(access_token)
+    async def inspect(self, access_token: str, audience: str = "") -> Verification:
+        """Whether the token is good for an audience (auth itself where none is named), and if not, why."""
+        verification = await self._inspect(access_token, audience)
         if verification.reason is None:
             self._active.inc()
         else:
             metrics.tokens_verified.labels(verification.reason.value).inc()
         return verification
 
-    async def inspect_many(self, tokens: Sequence[str]) -> list[Verification]:
+    async def inspect_many(self, tokens: Sequence[str], audience: str = "") -> list[Verification]:
         """The same for many, all look-ups in one round trip."""
-        return list(await asyncio.gather(*map(self.inspect, tokens)))
+        return list(await asyncio.gather(*(self.inspect(token, audience) for token in tokens)))
 
     async def verify(self, access_token: str) -> Caller:
         """Who is calling; raises Unauthenticated."""
         found = await self.inspect(access_token)
-        if found.user is None or found.session is None or found.expire_time is None:
+        if found.user is None or found.principal is None:
             raise Unauthenticated(inactive_reason=found.reason)
-        return Caller(
-            user=found.user,
-            user_id=found.user.id,
-            session_id=found.session.id,
-            kind=found.session.kind,
-            roles=found.user.roles,
-            scopes=found.session.scopes,
-            auth_methods=found.session.auth_methods,
-            assurance=found.session.assurance,
-            auth_time=found.session.auth_time,
-            expire_time=found.expire_time,
-        )
+        return Caller.behind(found.principal, found.user)
 
-    async def _inspect(self, access_token: str) -> Verification:
+    async def _inspect(self, access_token: str, audience: str) -> Verification:
         try:
-            claims = self._checker.check(access_token, self._keys.public)
+            claims = self._checker.check(access_token, self._keys.public, audience)
+            return await self._held(claims) if claims.actor is None else await self._acted(claims, claims.actor)
         except TokenRefused as refused:
             return Verification(reason=InactiveReason(refused.refusal.value))
+
+    async def _held(self, claims: Claims) -> Verification:
+        """A token that its user holds."""
         session, user = await self._directory.session_and_user(claims.session_id, claims.user_id)
-        objection = identity.objection(claims.user_id, session, user)
-        if objection is not None:
-            return Verification(reason=InactiveReason(objection.value))
-        return Verification(user=user, session=session, expire_time=access_tokens.expiry(claims))
+        return _standing(claims, session, user)
+
+    async def _acted(self, claims: Claims, actor: Actor) -> Verification:
+        """A token that another holds for its user: it ends with the session, and the account, of either."""
+        pairs = [(claims.session_id, claims.user_id), (actor.session_id, actor.user_id)]
+        (session, user), (credential, account) = await self._directory.sessions_and_users(pairs)
+        objection = identity.objection(actor.user_id, credential, account)
+        return _inactive(objection) if objection else _standing(claims, session, user)
 
 
 class OwnCallers:
@@ -80,3 +78,14 @@ class OwnCallers:
         if service is None:
             raise Unauthenticated(inactive_reason=InactiveReason.INVALID)
         return service
+
+
+def _standing(claims: Claims, session: Session | None, user: User | None) -> Verification:
+    objection = identity.objection(claims.user_id, session, user)
+    if objection or session is None or user is None:
+        return _inactive(objection or Objection.REVOKED)
+    return Verification(user=user, principal=claims.principal_now(session, user))
+
+
+def _inactive(objection: Objection) -> Verification:
+    return Verification(reason=InactiveReason(objection.value))

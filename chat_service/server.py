@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Final
 
 from chat_service import cleanup
 from chat_service.components import Components
@@ -33,6 +34,8 @@ from shared.grpc.server import GrpcServer, Service
 from shared.grpc.verifier import RemoteVerifier
 from shared.paging import PageTokens
 
+_AUDIENCE: Final = "chat"
+
 
 @contextlib.asynccontextmanager
 async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
@@ -44,7 +47,9 @@ async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
         held.background.spawn("redis link", held.link.run())
         shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
         services = _services(config, held)
-        async with serving(config, held, services, RemoteVerifier(AuthClient(channel, None)), "chat.parley") as server:
+        async with serving(
+            config, held, services, RemoteVerifier(AuthClient(channel, None), _AUDIENCE), "chat.parley"
+        ) as server:
             yield server
 
 

@@ -8,7 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -20,6 +20,7 @@ import msgspec
 
 from shared import clock
 from shared.calls import Principal
+from shared.identity import Session, SessionKind, User
 from shared.jwks import PublicKey
 
 TYPE: Final = "at+jwt"
@@ -28,10 +29,10 @@ LEEWAY_SECONDS: Final = 5
 _REMEMBERED: Final = 100_000
 _SHAPE: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _HEADERS: Final = {"typ", "alg", "kid"}
-# The times are compared here, by the clock that the checker was given.
+# The times are compared here, by the clock that the checker was given, and the audience by whom it is asked for.
 _OPTIONS: Final[Any] = {
     "require": ["sub", "sid", "jti", "iat", "exp", "iss", "aud"],
-    **dict.fromkeys(("verify_exp", "verify_iat", "verify_nbf"), False),
+    **dict.fromkeys(("verify_exp", "verify_iat", "verify_nbf", "verify_aud"), False),
 }
 
 
@@ -60,6 +61,14 @@ class UnknownKey(TokenRefused):
         super().__init__(Refusal.INVALID)
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The service account that acts for a token's user, and the session of its credential (RFC 8693 section 4.1)."""
+
+    user_id: UUID
+    session_id: UUID
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
     """What a token says, all of it checked. `principal` is the caller as it was when the token was made."""
@@ -68,12 +77,32 @@ class Claims:
     session_id: UUID
     token_id: str
     key_id: str
+    audiences: tuple[str, ...]
+    actor: Actor | None
     issue_time: float
     expire_time: float
     principal: Principal
 
+    def principal_now(self, session: Session, user: User) -> Principal:
+        """The caller as session and user are now, within the token's own limits; raises TokenRefused for none left."""
+        present = Principal.of(session, user, self.principal.expire_time)
+        asked = self.principal.scopes
+        if not asked:
+            return present
+        unlimited = session.kind is SessionKind.SIGN_IN and not session.scopes
+        left = asked if unlimited else tuple(scope for scope in asked if scope in session.scopes)
+        if not left:  # no scopes would be no limit
+            raise TokenRefused(Refusal.INVALID)
+        return replace(present, scopes=left, actor_id=self.principal.actor_id)
 
+
+_Scopes = Annotated[str, msgspec.Meta(pattern=r"\A[a-z._]+(?: [a-z._]+)*\Z", max_length=1_000)]
 _Seconds = Annotated[int, msgspec.Meta(ge=0, lt=1 << 36)]
+
+
+class _Act(msgspec.Struct):
+    sub: UUID
+    sid: UUID
 
 
 class _Payload(msgspec.Struct):
@@ -89,6 +118,9 @@ class _Payload(msgspec.Struct):
     amr: tuple[str, ...] = ()
     acr: Literal["aal1", "aal2"] = "aal1"
     auth_time: _Seconds | None = None
+    scope: _Scopes | msgspec.UnsetType = msgspec.UNSET
+    act: _Act | msgspec.UnsetType = msgspec.UNSET
+    client_id: UUID | msgspec.UnsetType = msgspec.UNSET
 
 
 class TokenChecker:
@@ -103,8 +135,11 @@ class TokenChecker:
         self._issuer, self._audience, self._now = issuer, audience, now
         self._remembered: dict[bytes, Claims] = {}
 
-    def check(self, token: str, keys: Mapping[str, PublicKey]) -> Claims:
-        """The claims of a good token; raises TokenRefused. The keys are by `kid`, as `jwks.key_set` gives them."""
+    def check(self, token: str, keys: Mapping[str, PublicKey], audience: str = "") -> Claims:
+        """The claims of a good token; raises TokenRefused. The keys are by `kid`, as `jwks.key_set` gives them.
+
+        Another audience may be asked about: who checks tokens for others is not the one they are for.
+        """
         if len(token) > MAX_LENGTH:
             raise TokenRefused(Refusal.MALFORMED)
         digest = sha256(token.encode()).digest()
@@ -117,6 +152,8 @@ class TokenChecker:
         if claims.expire_time + LEEWAY_SECONDS <= self._now():
             self._remembered.pop(digest, None)
             raise TokenRefused(Refusal.EXPIRED)
+        if (audience or self._audience) not in claims.audiences:
+            raise TokenRefused(Refusal.INVALID)
         return claims
 
     def _decode(self, token: str, keys: Mapping[str, PublicKey]) -> Claims:
@@ -134,7 +171,6 @@ class TokenChecker:
                 key.material,
                 algorithms=[key.algorithm],
                 issuer=self._issuer,
-                audience=self._audience,
                 options=_OPTIONS,
             )
         except (jwt.PyJWTError, msgspec.ValidationError, ValueError, TypeError):
@@ -144,15 +180,7 @@ class TokenChecker:
             raise TokenRefused(Refusal.EXPIRED)
         if max(payload.iat, payload.nbf) - LEEWAY_SECONDS > now:
             raise TokenRefused(Refusal.INVALID)
-        return Claims(
-            user_id=payload.sub,
-            session_id=payload.sid,
-            token_id=payload.jti,
-            key_id=kid,
-            issue_time=payload.iat,
-            expire_time=payload.exp,
-            principal=_principal(payload),
-        )
+        return _claims(payload, kid)
 
     def _forget_expired(self) -> None:
         now = self._now()
@@ -161,21 +189,38 @@ class TokenChecker:
             self._remembered.clear()
 
 
-def _principal(payload: _Payload) -> Principal:
+def _claims(payload: _Payload, kid: str) -> Claims:
+    act = payload.act
+    actor = Actor(act.sub, act.sid) if isinstance(act, _Act) else None
+    if actor is not None and not isinstance(payload.scope, str):
+        raise TokenRefused(Refusal.INVALID)  # who acts for another is limited
+    return Claims(
+        user_id=payload.sub,
+        session_id=payload.sid,
+        token_id=payload.jti,
+        key_id=kid,
+        audiences=tuple(payload.aud),
+        actor=actor,
+        issue_time=payload.iat,
+        expire_time=payload.exp,
+        principal=_principal(payload, actor),
+    )
+
+
+def _principal(payload: _Payload, actor: Actor | None) -> Principal:
+    own = payload.client_id == payload.sub  # of a service account, on its own behalf
     return Principal(
         user_id=payload.sub,
         session_id=payload.sid,
+        kind=SessionKind.CLIENT_SECRET if own else SessionKind.SIGN_IN,
+        scopes=tuple(payload.scope.split(" ")) if isinstance(payload.scope, str) else (),
+        actor_id=actor.user_id if actor else None,
         roles=payload.roles,
         auth_methods=payload.amr,
         assurance=int(payload.acr.removeprefix("aal")),
         auth_time=None if payload.auth_time is None else datetime.fromtimestamp(payload.auth_time, UTC),
         expire_time=datetime.fromtimestamp(payload.exp, UTC),
     )
-
-
-def expiry(claims: Claims) -> datetime:
-    """The end of a token's life."""
-    return datetime.fromtimestamp(claims.expire_time, UTC)
 
 
 def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -40,12 +40,12 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         return pb.RefreshTokenResponse(tokens=convert.tokens(tokens))
 
     async def VerifyToken(self, request: pb.VerifyTokenRequest, context: Context) -> pb.VerifyTokenResponse:
-        return convert.verification(await self._rules.verifier.inspect(request.access_token))
+        return convert.verification(await self._rules.verifier.inspect(request.access_token, request.audience))
 
     async def BatchVerifyTokens(
         self, request: pb.BatchVerifyTokensRequest, context: Context
     ) -> pb.BatchVerifyTokensResponse:
-        results = await self._rules.verifier.inspect_many(parse.access_tokens(request))
+        results = await self._rules.verifier.inspect_many(parse.access_tokens(request), request.audience)
         return pb.BatchVerifyTokensResponse(results=map(convert.verification, results))
 
     async def GetJwks(self, request: pb.GetJwksRequest, context: Context) -> pb.GetJwksResponse:

@@ -127,20 +127,22 @@ def log_in(model: SignedIn) -> auth_service_pb2.LogInResponse:
 
 def verification(model: Verification) -> auth_service_pb2.VerifyTokenResponse:
     """What a token is worth."""
-    if model.user is None or model.session is None or model.expire_time is None:
+    if model.principal is None:
         reason = _INACTIVE_REASONS[model.reason] if model.reason else resources_pb2.INACTIVE_REASON_INVALID
         return auth_service_pb2.VerifyTokenResponse(active=False, inactive_reason=reason)
+    principal = model.principal
     return auth_service_pb2.VerifyTokenResponse(
         active=True,
-        user_id=text_of(model.user.id),
-        session_id=text_of(model.session.id),
-        roles=model.user.roles,
-        scopes=model.session.scopes,
-        auth_methods=model.session.auth_methods,
-        expire_time=timestamp(model.expire_time),
-        session_kind=_SESSION_KINDS[model.session.kind],
-        assurance_level=model.session.assurance,
-        auth_time=timestamp(model.session.auth_time),
+        user_id=text_of(principal.user_id),
+        session_id=text_of(principal.session_id),
+        roles=principal.roles,
+        scopes=principal.scopes,
+        auth_methods=principal.auth_methods,
+        expire_time=timestamp(principal.expire_time),
+        session_kind=_SESSION_KINDS[principal.kind],
+        assurance_level=principal.assurance,
+        auth_time=timestamp(principal.auth_time) if principal.auth_time else None,
+        actor_id=text_of(principal.actor_id) if principal.actor_id else "",
     )
 
 

@@ -59,11 +59,15 @@ class MethodRule:
         """Refuse a caller who may not."""
         if self.role is not None and self.role not in principal.roles:
             raise PermissionDenied(required_role=self.role)
-        limited = principal.kind is not SessionKind.SIGN_IN and self.role is None
-        if (limited or principal.scopes) and self.scope not in principal.scopes:
+        if self._limits(principal) and self.scope not in principal.scopes:
             raise PermissionDenied(required_scope=self.scope)
         if self.step_up and not _fresh(principal):
             raise StepUpRequired(max_age_seconds=STEP_UP_SECONDS)
+
+    def _limits(self, principal: Principal) -> bool:
+        """Whether the caller needs the method's scope. A machine without any scope may do what its role opens."""
+        machine = principal.kind is not SessionKind.SIGN_IN or principal.actor_id is not None
+        return bool(principal.scopes) or (machine and self.role is None)
 
 
 ANYBODY: Final = MethodRule(public=True)
@@ -128,6 +132,6 @@ def bearer_token(value: str) -> str:
 
 def _fresh(principal: Principal) -> bool:
     """Whether a person has authenticated in the last minutes."""
-    if principal.kind is not SessionKind.SIGN_IN or principal.auth_time is None:
+    if principal.kind is not SessionKind.SIGN_IN or principal.actor_id or principal.auth_time is None:
         return False
     return (clock.now() - principal.auth_time).total_seconds() <= STEP_UP_SECONDS

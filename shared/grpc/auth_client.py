@@ -47,9 +47,11 @@ class AuthClient:
         self._metadata = (service_keys.bearer(key),) if key else ()
         self.may_watch = bool(key)
 
-    async def verify(self, access_tokens: Sequence[str]) -> Sequence[auth_service_pb2.VerifyTokenResponse]:
-        """What each token is worth at this moment; raises Unavailable."""
-        request = auth_service_pb2.BatchVerifyTokensRequest(access_tokens=access_tokens)
+    async def verify(
+        self, access_tokens: Sequence[str], audience: str
+    ) -> Sequence[auth_service_pb2.VerifyTokenResponse]:
+        """What each token is worth to an audience at this moment; raises Unavailable."""
+        request = auth_service_pb2.BatchVerifyTokensRequest(access_tokens=access_tokens, audience=audience)
         try:
             answer = await self._stub.BatchVerifyTokens(request, timeout=ASK_SECONDS, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:

@@ -3,8 +3,8 @@
 from enum import Enum
 from typing import Protocol
 
-from shared import access_tokens, identity, metrics
-from shared.access_tokens import Claims
+from shared import identity, metrics
+from shared.access_tokens import Claims, TokenRefused
 from shared.cache import CachedEntries, CacheView
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
@@ -36,14 +36,16 @@ class FedSessions:
 
     async def principal(self, claims: Claims) -> Principal | None:
         """Who is calling, with the roles of the token; raises Unavailable where silence is to be refused."""
-        feed = self._feed
-        if feed.ended(claims.session_id):
+        feed, actor = self._feed, claims.actor
+        if feed.ended(claims.session_id) or (actor and feed.ended(actor.session_id)):
             raise Unauthenticated(inactive_reason=Objection.REVOKED)
         if feed.silent:
             if self._when_silent is WhenSilent.REFUSE:
                 raise Unavailable(retry_after=1.0)
             return None
         if feed.changed(claims.session_id, claims.user_id):
+            return None
+        if actor and feed.changed(actor.session_id, actor.user_id):
             return None
         self._good.inc()
         return claims.principal
@@ -62,13 +64,26 @@ class CachedSessions:
         self._good = metrics.token_sources.labels("cache")
 
     async def principal(self, claims: Claims) -> Principal | None:
-        """Who is calling, with the roles of this moment; both look-ups travel together."""
-        asked_session, asked_user = self._sessions.ask(claims.session_id), self._users.ask(claims.user_id)
-        session, user = await self._sessions.found(asked_session), await self._users.found(asked_user)
-        if session is None or user is None:
-            return None
-        objection = identity.objection(claims.user_id, session, user)
-        if objection is not None:
-            raise Unauthenticated(inactive_reason=objection)
+        """Who is calling, with the roles of this moment; all look-ups travel together."""
+        pairs = [(claims.session_id, claims.user_id)]
+        if claims.actor is not None:
+            pairs.append((claims.actor.session_id, claims.actor.user_id))
+        asked = [(self._sessions.ask(session_id), self._users.ask(user_id)) for session_id, user_id in pairs]
+        found = [(await self._sessions.found(session), await self._users.found(user)) for session, user in asked]
+        standing: list[tuple[Session, User]] = []
+        for (_, user_id), (session, user) in zip(pairs, found, strict=True):
+            if session is None or user is None:
+                return None
+            objection = identity.objection(user_id, session, user)
+            if objection is not None:
+                raise Unauthenticated(inactive_reason=objection)
+            standing.append((session, user))
         self._good.inc()
-        return Principal.of(session, user, access_tokens.expiry(claims))
+        return _principal_now(claims, *standing[0])
+
+
+def _principal_now(claims: Claims, session: Session, user: User) -> Principal:
+    try:
+        return claims.principal_now(session, user)
+    except TokenRefused as refused:
+        raise Unauthenticated(inactive_reason=refused.refusal) from None

@@ -33,9 +33,9 @@ class Verifier(Protocol):
 class RemoteVerifier:
     """Asks auth about every token. All that are asked during one turn of the loop travel as one BatchVerifyTokens."""
 
-    def __init__(self, auth: AuthClient) -> None:
-        """Ask over a client of auth."""
-        self._auth = auth
+    def __init__(self, auth: AuthClient, audience: str) -> None:
+        """Ask over a client of auth, about tokens for an audience: the service itself."""
+        self._auth, self._audience = auth, audience
         self._batcher: Batcher[str, Principal] = Batcher("verify", self._ask, at_once=4, max_batch=_MAX_TOKENS)
         self._good = metrics.token_sources.labels("auth")
 
@@ -47,7 +47,7 @@ class RemoteVerifier:
 
     async def _ask(self, access_tokens: Sequence[str]) -> Sequence[Principal | Exception]:
         distinct = list(dict.fromkeys(access_tokens))
-        results = await self._auth.verify(distinct)
+        results = await self._auth.verify(distinct, self._audience)
         answers = dict(zip(distinct, map(_principal, results), strict=True))
         return [answers[token] for token in access_tokens]
 

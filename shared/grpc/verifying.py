@@ -75,7 +75,7 @@ async def on_feed(
     signatures = Signatures(auth, audience, background)
     feed = RevocationFeed(auth, signatures.hear)
     await _begin(feed, signatures, background)
-    return LocalVerifier(signatures, FedSessions(feed, when_silent, "feed"), RemoteVerifier(auth))
+    return LocalVerifier(signatures, FedSessions(feed, when_silent, "feed"), RemoteVerifier(auth, audience))
 
 
 async def on_shared_cache(auth: AuthClient, audience: str, background: Background, cache: CacheView) -> LocalVerifier:
@@ -88,7 +88,7 @@ async def on_shared_cache(auth: AuthClient, audience: str, background: Backgroun
     feed = RevocationFeed(auth, signatures.hear, learn)
     await _begin(feed, signatures, background)
     outage = FedSessions(feed, WhenSilent.ASK, "outage")
-    return LocalVerifier(signatures, CachedSessions(cache), RemoteVerifier(auth), outage)
+    return LocalVerifier(signatures, CachedSessions(cache), RemoteVerifier(auth, audience), outage)
 
 
 async def _begin(feed: RevocationFeed, signatures: Signatures, background: Background) -> None:

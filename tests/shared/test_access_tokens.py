@@ -49,7 +49,7 @@ def test_a_good_token_tells_what_it_says() -> None:
     claims = checker().check(make(exp=4_000_000_000, iat=1), KEYS)
     assert (claims.user_id, claims.session_id, claims.token_id) == (USER, SESSION, "j1")
     assert (claims.issue_time, claims.expire_time) == (1, 4_000_000_000)
-    assert access_tokens.expiry(claims) == datetime(2096, 10, 2, 7, 6, 40, tzinfo=UTC)
+    assert claims.principal.expire_time == datetime(2096, 10, 2, 7, 6, 40, tzinfo=UTC)
 
 
 def test_a_token_counts_for_the_audience_of_its_checker_alone() -> None:

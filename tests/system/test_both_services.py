@@ -18,6 +18,7 @@ from protos.chat.v1 import (
     resources_pb2,
 )
 from tests.auth import processes
+from tests.auth.forge import forge
 from tests.authtest import Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase, fresh_database, make_master_key
@@ -91,6 +92,16 @@ async def test_chat_refuses_the_very_next_call_after_log_out(auth: Auth, chat: C
         await chat.create(tokens.access_token)
         await auth.log_out(tokens)
         assert (await failure(chat.create(tokens.access_token))).code is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_chat_takes_tokens_that_are_for_chat_and_have_its_scope(auth: Auth, chat: Chat) -> None:
+    """R31."""
+    forged = await forge(auth, (await auth.sign_up()).tokens)
+    assert (await chat.create(forged.token(aud=["chat"], scope="chat.write"))).id
+    refused = await failure(chat.create(forged.token(aud=["auth"])))
+    assert (refused.reason, refused.facts) == ("UNAUTHENTICATED", {"inactive_reason": "INVALID"})
+    refused = await failure(chat.create(forged.token(scope="chat.read")))
+    assert (refused.reason, refused.facts) == ("PERMISSION_DENIED", {"required_scope": "chat.write"})
 
 
 async def test_chat_refuses_what_it_cannot_have_verified_and_recovers_with_auth(

@@ -27,7 +27,7 @@ from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/auth/v1/account_service.proto\x12\x07\x61uth.v1\x1a google/protobuf/field_mask.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"\x13\n\x11GetProfileRequest\"1\n\x12GetProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"d\n\x14UpdateProfileRequest\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"4\n\x15UpdateProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"R\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"S\n\x14ListSessionsResponse\x12\"\n\x08sessions\x18\x01 \x03(\x0b\x32\x10.auth.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\":\n\x15RevokeSessionResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\"\x1c\n\x1aRevokeOtherSessionsRequest\"4\n\x1bRevokeOtherSessionsResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\x32\xc4\x03\n\x0e\x41\x63\x63ountService\x12K\n\nGetProfile\x12\x1a.auth.v1.GetProfileRequest\x1a\x1b.auth.v1.GetProfileResponse\"\x04\x88\xe7\x18\x02\x12T\n\rUpdateProfile\x12\x1d.auth.v1.UpdateProfileRequest\x1a\x1e.auth.v1.UpdateProfileResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cListSessions\x12\x1c.auth.v1.ListSessionsRequest\x1a\x1d.auth.v1.ListSessionsResponse\"\x04\x88\xe7\x18\x02\x12T\n\rRevokeSession\x12\x1d.auth.v1.RevokeSessionRequest\x1a\x1e.auth.v1.RevokeSessionResponse\"\x04\x88\xe7\x18\x02\x12\x66\n\x13RevokeOtherSessions\x12#.auth.v1.RevokeOtherSessionsRequest\x1a$.auth.v1.RevokeOtherSessionsResponse\"\x04\x88\xe7\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/auth/v1/account_service.proto\x12\x07\x61uth.v1\x1a google/protobuf/field_mask.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"\x13\n\x11GetProfileRequest\"1\n\x12GetProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"d\n\x14UpdateProfileRequest\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"4\n\x15UpdateProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"R\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"S\n\x14ListSessionsResponse\x12\"\n\x08sessions\x18\x01 \x03(\x0b\x32\x10.auth.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\":\n\x15RevokeSessionResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\"\x1c\n\x1aRevokeOtherSessionsRequest\"4\n\x1bRevokeOtherSessionsResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\x32\xe5\x03\n\x0e\x41\x63\x63ountService\x12[\n\nGetProfile\x12\x1a.auth.v1.GetProfileRequest\x1a\x1b.auth.v1.GetProfileResponse\"\x14\x88\xe7\x18\x02\x92\xe7\x18\x0c\x61\x63\x63ount.read\x12\x65\n\rUpdateProfile\x12\x1d.auth.v1.UpdateProfileRequest\x1a\x1e.auth.v1.UpdateProfileResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\raccount.write\x12Q\n\x0cListSessions\x12\x1c.auth.v1.ListSessionsRequest\x1a\x1d.auth.v1.ListSessionsResponse\"\x04\x88\xe7\x18\x02\x12T\n\rRevokeSession\x12\x1d.auth.v1.RevokeSessionRequest\x1a\x1e.auth.v1.RevokeSessionResponse\"\x04\x88\xe7\x18\x02\x12\x66\n\x13RevokeOtherSessions\x12#.auth.v1.RevokeOtherSessionsRequest\x1a$.auth.v1.RevokeOtherSessionsResponse\"\x04\x88\xe7\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.auth.v1.account_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetProfile']._loaded_options = None
-  _globals['_ACCOUNTSERVICE'].methods_by_name['GetProfile']._serialized_options = b'\210\347\030\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['GetProfile']._serialized_options = b'\210\347\030\002\222\347\030\014account.read'
   _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateProfile']._loaded_options = None
-  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\210\347\030\002'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['UpdateProfile']._serialized_options = b'\210\347\030\002\222\347\030\raccount.write'
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['ListSessions']._serialized_options = b'\210\347\030\002'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeSession']._loaded_options = None
@@ -65,5 +65,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=678
   _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=730
   _globals['_ACCOUNTSERVICE']._serialized_start=733
-  _globals['_ACCOUNTSERVICE']._serialized_end=1185
+  _globals['_ACCOUNTSERVICE']._serialized_end=1218
 # @@protoc_insertion_point(module_scope)

@@ -268,16 +268,22 @@ class VerifyTokenRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """As the caller sent it, without `Bearer`. More than 4,096 characters are malformed."""
+    audience: _builtins.str
+    """Whom the token must be for (its `aud` claim): the name of the service that asks, such as `chat`. Empty: `auth`. A
+    token for others is INVALID.
+    """
     def __init__(
         self,
         *,
         access_token: _builtins.str = ...,
+        audience: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "audience", b"audience"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -321,7 +327,9 @@ class VerifyTokenResponse(_message.Message):
 
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the token is limited to. Empty for a session's token, which may do all that its user may."""
+        """What the caller is limited to, at this moment. Empty for a sign-in, which may do all that its user may; a machine
+        may do nothing without a scope.
+        """
 
     @_builtins.property
     def auth_methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -366,6 +374,9 @@ class BatchVerifyTokensRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESS_TOKENS_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    audience: _builtins.str
+    """As in VerifyTokenRequest, for all of them."""
     @_builtins.property
     def access_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 100 tokens, each as in VerifyTokenRequest. Repeats are allowed."""
@@ -374,10 +385,11 @@ class BatchVerifyTokensRequest(_message.Message):
         self,
         *,
         access_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        audience: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_tokens", b"access_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_tokens", b"access_tokens", "audience", b"audience"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

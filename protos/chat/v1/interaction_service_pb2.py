@@ -26,7 +26,7 @@ from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/chat/v1/interaction_service.proto\x12\x07\x63hat.v1\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"~\n\x18RecordInteractionRequest\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\x12#\n\x08response\x18\x02 \x01(\x0b\x32\x11.chat.v1.Response\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"F\n\x19RecordInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"/\n\x15GetInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"C\n\x16GetInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"m\n\x17ListInteractionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x18ListInteractionsResponse\x12*\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x14.chat.v1.Interaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xae\x02\n\x12InteractionService\x12`\n\x11RecordInteraction\x12!.chat.v1.RecordInteractionRequest\x1a\".chat.v1.RecordInteractionResponse\"\x04\x88\xe7\x18\x02\x12W\n\x0eGetInteraction\x12\x1e.chat.v1.GetInteractionRequest\x1a\x1f.chat.v1.GetInteractionResponse\"\x04\x88\xe7\x18\x02\x12]\n\x10ListInteractions\x12 .chat.v1.ListInteractionsRequest\x1a!.chat.v1.ListInteractionsResponse\"\x04\x88\xe7\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/chat/v1/interaction_service.proto\x12\x07\x63hat.v1\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"~\n\x18RecordInteractionRequest\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\x12#\n\x08response\x18\x02 \x01(\x0b\x32\x11.chat.v1.Response\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"F\n\x19RecordInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"/\n\x15GetInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"C\n\x16GetInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"m\n\x17ListInteractionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x18ListInteractionsResponse\x12*\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x14.chat.v1.Interaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd6\x02\n\x12InteractionService\x12n\n\x11RecordInteraction\x12!.chat.v1.RecordInteractionRequest\x1a\".chat.v1.RecordInteractionResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x64\n\x0eGetInteraction\x12\x1e.chat.v1.GetInteractionRequest\x1a\x1f.chat.v1.GetInteractionResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12j\n\x10ListInteractions\x12 .chat.v1.ListInteractionsRequest\x1a!.chat.v1.ListInteractionsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,11 +34,11 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.chat.v1.interaction_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_INTERACTIONSERVICE'].methods_by_name['RecordInteraction']._loaded_options = None
-  _globals['_INTERACTIONSERVICE'].methods_by_name['RecordInteraction']._serialized_options = b'\210\347\030\002'
+  _globals['_INTERACTIONSERVICE'].methods_by_name['RecordInteraction']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_INTERACTIONSERVICE'].methods_by_name['GetInteraction']._loaded_options = None
-  _globals['_INTERACTIONSERVICE'].methods_by_name['GetInteraction']._serialized_options = b'\210\347\030\002'
+  _globals['_INTERACTIONSERVICE'].methods_by_name['GetInteraction']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_INTERACTIONSERVICE'].methods_by_name['ListInteractions']._loaded_options = None
-  _globals['_INTERACTIONSERVICE'].methods_by_name['ListInteractions']._serialized_options = b'\210\347\030\002'
+  _globals['_INTERACTIONSERVICE'].methods_by_name['ListInteractions']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_RECORDINTERACTIONREQUEST']._serialized_start=117
   _globals['_RECORDINTERACTIONREQUEST']._serialized_end=243
   _globals['_RECORDINTERACTIONRESPONSE']._serialized_start=245
@@ -52,5 +52,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINTERACTIONSRESPONSE']._serialized_start=546
   _globals['_LISTINTERACTIONSRESPONSE']._serialized_end=641
   _globals['_INTERACTIONSERVICE']._serialized_start=644
-  _globals['_INTERACTIONSERVICE']._serialized_end=946
+  _globals['_INTERACTIONSERVICE']._serialized_end=986
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/chat/v1/message_service.proto\x12\x07\x63hat.v1\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"|\n\x12SendMessageRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1b\n\x04role\x18\x02 \x01(\x0e\x32\r.chat.v1.Role\x12\x1c\n\x05parts\x18\x03 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"8\n\x13SendMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"b\n\x18\x42\x61tchSendMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12-\n\x08requests\x18\x02 \x03(\x0b\x32\x1b.chat.v1.SendMessageRequest\"?\n\x19\x42\x61tchSendMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"7\n\x12GetMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"\xaa\x01\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12\x1b\n\x04role\x18\x05 \x01(\x0e\x32\r.chat.v1.Role\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x07 \x01(\x05\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xe2\x02\n\x0eMessageService\x12N\n\x0bSendMessage\x12\x1b.chat.v1.SendMessageRequest\x1a\x1c.chat.v1.SendMessageResponse\"\x04\x88\xe7\x18\x02\x12`\n\x11\x42\x61tchSendMessages\x12!.chat.v1.BatchSendMessagesRequest\x1a\".chat.v1.BatchSendMessagesResponse\"\x04\x88\xe7\x18\x02\x12K\n\nGetMessage\x12\x1a.chat.v1.GetMessageRequest\x1a\x1b.chat.v1.GetMessageResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cListMessages\x12\x1c.chat.v1.ListMessagesRequest\x1a\x1d.chat.v1.ListMessagesResponse\"\x04\x88\xe7\x18\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/chat/v1/message_service.proto\x12\x07\x63hat.v1\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"|\n\x12SendMessageRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1b\n\x04role\x18\x02 \x01(\x0e\x32\r.chat.v1.Role\x12\x1c\n\x05parts\x18\x03 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"8\n\x13SendMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"b\n\x18\x42\x61tchSendMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12-\n\x08requests\x18\x02 \x03(\x0b\x32\x1b.chat.v1.SendMessageRequest\"?\n\x19\x42\x61tchSendMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"7\n\x12GetMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"\xaa\x01\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12\x1b\n\x04role\x18\x05 \x01(\x0e\x32\r.chat.v1.Role\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x07 \x01(\x05\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x98\x03\n\x0eMessageService\x12\\\n\x0bSendMessage\x12\x1b.chat.v1.SendMessageRequest\x1a\x1c.chat.v1.SendMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12n\n\x11\x42\x61tchSendMessages\x12!.chat.v1.BatchSendMessagesRequest\x1a\".chat.v1.BatchSendMessagesResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12X\n\nGetMessage\x12\x1a.chat.v1.GetMessageRequest\x1a\x1b.chat.v1.GetMessageResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12^\n\x0cListMessages\x12\x1c.chat.v1.ListMessagesRequest\x1a\x1d.chat.v1.ListMessagesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,13 +34,13 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.chat.v1.message_serv
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['SendMessage']._loaded_options = None
-  _globals['_MESSAGESERVICE'].methods_by_name['SendMessage']._serialized_options = b'\210\347\030\002'
+  _globals['_MESSAGESERVICE'].methods_by_name['SendMessage']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_MESSAGESERVICE'].methods_by_name['BatchSendMessages']._loaded_options = None
-  _globals['_MESSAGESERVICE'].methods_by_name['BatchSendMessages']._serialized_options = b'\210\347\030\002'
+  _globals['_MESSAGESERVICE'].methods_by_name['BatchSendMessages']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_MESSAGESERVICE'].methods_by_name['GetMessage']._loaded_options = None
-  _globals['_MESSAGESERVICE'].methods_by_name['GetMessage']._serialized_options = b'\210\347\030\002'
+  _globals['_MESSAGESERVICE'].methods_by_name['GetMessage']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._loaded_options = None
-  _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\210\347\030\002'
+  _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_SENDMESSAGEREQUEST']._serialized_start=113
   _globals['_SENDMESSAGEREQUEST']._serialized_end=237
   _globals['_SENDMESSAGERESPONSE']._serialized_start=239
@@ -58,5 +58,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMESSAGESRESPONSE']._serialized_start=733
   _globals['_LISTMESSAGESRESPONSE']._serialized_end=816
   _globals['_MESSAGESERVICE']._serialized_start=819
-  _globals['_MESSAGESERVICE']._serialized_end=1173
+  _globals['_MESSAGESERVICE']._serialized_end=1227
 # @@protoc_insertion_point(module_scope)
