@@ -1,4 +1,4 @@
-"""`python -m auth_service serve`, `… migrate` and `… grant-roles EMAIL ROLE…`."""
+"""`python -m auth_service serve`, `… migrate`, `… grant-roles EMAIL ROLE…` and `… rotate-signing-key`."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener,-event_engine_
 
 from auth_service import emails, server
 from auth_service.config import AuthConfig
-from auth_service.models import ROLES
+from auth_service.models import ROLES, KeyState
 from shared.grpc import process
 from shared.grpc.process import Command
 
@@ -46,5 +46,31 @@ GRANT_ROLES = Command(
     run=_grant_roles,
 )
 
+
+def _add_emergency(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--emergency", action="store_true", help="a key has leaked: end all keys and all access tokens now"
+    )
+
+
+async def _rotate_signing_key(config: AuthConfig, arguments: argparse.Namespace) -> str:
+    async with server.signing_keys(config) as rotation:
+        newest, *_ = await rotation.rotate(None, emergency=arguments.emergency)
+    if arguments.emergency:
+        return f"{newest.kid} signs; no other key and no access token of before is accepted, and clients refresh"
+    if newest.state is KeyState.PUBLISHED:
+        return f"{newest.kid} is published and signs from {newest.sign_time:%Y-%m-%d %H:%M:%S %Z} on"
+    return f"{newest.kid} signs"
+
+
+ROTATE_SIGNING_KEY = Command(
+    name="rotate-signing-key",
+    help="sign access tokens with another key",
+    add_arguments=_add_emergency,
+    run=_rotate_signing_key,
+)
+
 if __name__ == "__main__":
-    process.main("auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations", GRANT_ROLES)
+    process.main(
+        "auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations", GRANT_ROLES, ROTATE_SIGNING_KEY
+    )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import jwt
 
-from auth_service.keys import ALGORITHM, Keys
+from auth_service.keys import Keys
 from shared import access_tokens, clock, ids
 
 _JITTER: Final = 0.05
@@ -55,4 +55,4 @@ class Minter:
         }
         signing = self._keys.signing
         headers = {"kid": signing.kid, "typ": access_tokens.TYPE}
-        return jwt.encode(claims, signing.private, ALGORITHM, headers), datetime.fromtimestamp(expiry, UTC)
+        return jwt.encode(claims, signing.private, signing.algorithm, headers), datetime.fromtimestamp(expiry, UTC)

@@ -10,6 +10,7 @@ from auth_service.store import (
     mail_outbox,
     revocations,
     sessions,
+    signing_keys,
     user_tokens,
 )
 from shared.cache import Cache
@@ -22,12 +23,13 @@ _DEAD_TOKENS_STAY: Final = timedelta(days=7)
 _FAILURES_STAY: Final = timedelta(days=30)
 # Longer than any access token lives that was made before.
 _REVOCATIONS_STAY: Final = timedelta(hours=2)
+_REMOVED_KEYS_STAY: Final = timedelta(days=30)
 _WRITERS_HAVE: Final = timedelta(seconds=1)
 _DEBTS_AT_ONCE: Final = 500
 
 
 def tasks(audit_events_stay: timedelta) -> list[CleanUp]:
-    """The clean-up of sessions, of tokens, of counted failures, of revocations and of mails."""
+    """The clean-up of sessions, tokens, counted failures, revocations, mails and signing keys."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
@@ -35,6 +37,7 @@ def tasks(audit_events_stay: timedelta) -> list[CleanUp]:
         CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),
         CleanUp(query=revocations.queries.delete_old, args=(_REVOCATIONS_STAY,)),
         CleanUp(query=mail_outbox.queries.delete_expired),
+        CleanUp(query=signing_keys.queries.delete_removed, args=(_REMOVED_KEYS_STAY,)),
     ]
 
 

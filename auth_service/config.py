@@ -1,16 +1,20 @@
 """Auth's settings; `.env.example` lists them."""
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from auth_service.issuing import Lifetimes
+from auth_service.key_rotation import MAX_TOKEN_LIFETIME, RotationPlan
 from auth_service.limits import Volumes
 from auth_service.mail.composer import MailFrom
 from auth_service.mail.smtp import SmtpServer, Tls
+from auth_service.models import SigningAlgorithm
 from shared.config import Port, ServiceConfig, check_random_key
+
+_MAX_TOKEN_MINUTES: Final = MAX_TOKEN_LIFETIME.total_seconds() / 60
 
 
 def _check_service_keys(value: SecretStr) -> SecretStr:
@@ -42,7 +46,9 @@ class AuthConfig(ServiceConfig):
     ops_port: Port = 9101
     issuer: str = "parley"
     audiences: Annotated[str, Field(pattern=r"^[a-z0-9._-]+(,[a-z0-9._-]+)*$")] = "auth,chat"
-    access_token_minutes: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10
+    signing_algorithm: SigningAlgorithm = SigningAlgorithm.EDDSA
+    signing_key_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 90
+    access_token_minutes: Annotated[float, Field(gt=0, le=_MAX_TOKEN_MINUTES, allow_inf_nan=False)] = 10
     session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
@@ -77,6 +83,11 @@ class AuthConfig(ServiceConfig):
     def known_service_keys(self) -> list[str]:
         """The keys that services may present."""
         return _separated(self.service_keys)
+
+    @property
+    def rotation_plan(self) -> RotationPlan:
+        """With what keys access tokens are signed."""
+        return RotationPlan(algorithm=self.signing_algorithm, period=timedelta(days=self.signing_key_days))
 
     @property
     def lifetimes(self) -> Lifetimes:

@@ -124,6 +124,23 @@ class Verification:
     principal: Principal | None = None
 
 
+class SigningAlgorithm(StrEnum):
+    """How access tokens are signed (RFC 7518, RFC 8037)."""
+
+    EDDSA = "EdDSA"
+    ES256 = "ES256"
+    RS256 = "RS256"
+
+
+class KeyState(StrEnum):
+    """Where a signing key stands in its life, which goes in this order."""
+
+    PUBLISHED = "PUBLISHED"
+    SIGNING = "SIGNING"
+    RETIRING = "RETIRING"
+    REMOVED = "REMOVED"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """Something that happened to an account or a session; `actor_id` is the administrator who did it."""
@@ -140,10 +157,23 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKeyRow:
-    """A signing key as it is stored."""
+    """A signing key as it is stored; its private half is erased when it retires."""
 
     kid: str
     algorithm: str
     public_jwk: dict[str, str]
-    private_key_sealed: bytes = field(repr=False)
-    state: str
+    private_key_sealed: bytes | None = field(repr=False)
+    state: KeyState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeyStatus:
+    """Where a signing key stands; the next time that it has not reached is when it will happen by itself."""
+
+    kid: str
+    algorithm: str
+    state: KeyState
+    create_time: datetime
+    sign_time: datetime | None
+    retire_time: datetime | None
+    remove_time: datetime | None

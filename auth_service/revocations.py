@@ -125,7 +125,7 @@ class Revocations:
             raise LookupError(f"a newer version revokes what this one does not know: {self._misheard}")
         if self._keys_changed:
             self._keys_changed = False
-            await self._keys.load()
+            await self._keys.refresh()
         asked, time = clock.monotonic(), clock.now()
         epoch = await CacheEpochs(connection).read()
         self._recent.forget_old()

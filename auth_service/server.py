@@ -7,13 +7,14 @@ from typing import Final
 import structlog
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
-from auth_service import cleanup, keys, revocations
+from auth_service import cleanup, key_rotation, revocations
 from auth_service.access_tokens import Minter
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.config import AuthConfig
 from auth_service.directory import Directory
 from auth_service.issuing import Issuer
+from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
 from auth_service.limits import AuthLimits
 from auth_service.mail import sender
@@ -56,6 +57,7 @@ log = structlog.get_logger()
 
 _OWN_AUDIENCE: Final = "auth"
 _DOMAIN: Final = "auth.parley"
+_SIGNING_KEYS: Final = "signing keys"
 _PAY_SECONDS: Final = 1.0
 _INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens")
 
@@ -66,9 +68,11 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
     async with resources("parley-auth", config) as held:
         cache = Cache(held.link, CacheEpochs(held.control))
         await cache.start(held.background)
-        signing = Keys(held.database, config.key_ring.sealing("signing keys"))
-        await signing.load()
-        held.background.every(keys.REFRESH_SECONDS, "signing keys", signing.load)
+        rotation = _key_rotation(config, held)
+        await rotation.begin()
+        held.background.every(key_rotation.TICK_SECONDS, "signing key rotation", rotation.move_on)
+        signing = Keys(held.control, config.key_ring.sealing(_SIGNING_KEYS))
+        await signing.start(held.background)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
         batches.schedule(cleanup.tasks(config.audit_retention), held.database, held.background)
         passwords = Passwords(config.hash_threads, failure_seconds=config.failed_log_in_seconds)
@@ -94,6 +98,17 @@ async def accounts(config: AuthConfig) -> AsyncIterator[Accounts]:
         cache = Cache(held.link, CacheEpochs(held.control))
         await cache.start(held.background)
         yield Accounts(held.database, Directory(held.database, cache))
+
+
+@contextlib.asynccontextmanager
+async def signing_keys(config: AuthConfig) -> AsyncIterator[KeyRotation]:
+    """The rotation of signing keys alone, for an operator's command beside the running service."""
+    async with resources("parley-auth-operator", config) as held:
+        yield _key_rotation(config, held)
+
+
+def _key_rotation(config: AuthConfig, held: Resources) -> KeyRotation:
+    return KeyRotation(held.control, config.key_ring.sealing(_SIGNING_KEYS), config.rotation_plan)
 
 
 def _outbox(config: AuthConfig, held: Resources) -> Outbox:
@@ -145,7 +160,12 @@ def _services(
     )
     account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
     admin = AdminService(
-        AdminRules(accounts=profiles, administration=administration, admin_pages=AdminPages(administration, tokens))
+        AdminRules(
+            accounts=profiles,
+            administration=administration,
+            admin_pages=AdminPages(administration, tokens),
+            key_rotation=_key_rotation(config, held),
+        )
     )
     services = [
         Service(

@@ -44,6 +44,8 @@ class TokenVerifier:
         return Caller.behind(found.principal, found.user)
 
     async def _inspect(self, access_token: str, audience: str) -> Verification:
+        if not self._keys.fresh:
+            await self._keys.refresh()
         try:
             claims = self._checker.check(access_token, self._keys.public, audience)
             return await self._held(claims) if claims.actor is None else await self._acted(claims, claims.actor)

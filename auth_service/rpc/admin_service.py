@@ -7,7 +7,7 @@ from grpc.aio import ServicerContext
 from auth_service.rpc import administration, convert, parse
 from auth_service.rpc.rules import AdminRules
 from protos.auth.v1 import admin_service_pb2 as pb
-from protos.auth.v1 import admin_service_pb2_grpc
+from protos.auth.v1 import admin_service_pb2_grpc, signing_keys_pb2
 from protos.auth.v1 import administration_pb2 as admin_pb
 from shared import calls
 
@@ -67,3 +67,9 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         self, request: admin_pb.ListAuditEventsRequest, context: Context
     ) -> admin_pb.ListAuditEventsResponse:
         return await self._rules.admin_pages.events(request)
+
+    async def RotateSigningKey(
+        self, request: signing_keys_pb2.RotateSigningKeyRequest, context: Context
+    ) -> signing_keys_pb2.RotateSigningKeyResponse:
+        keys = await self._rules.key_rotation.rotate(calls.principal().user_id, emergency=request.emergency)
+        return signing_keys_pb2.RotateSigningKeyResponse(keys=map(convert.signing_key, keys))

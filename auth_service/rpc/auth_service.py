@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from grpc.aio import ServicerContext
 
-from auth_service.keys import REFRESH_SECONDS
+from auth_service.keys import JWKS_MAX_AGE
 from auth_service.rpc import convert, parse
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
@@ -50,7 +49,7 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
 
     async def GetJwks(self, request: pb.GetJwksRequest, context: Context) -> pb.GetJwksResponse:
         max_age = Duration()
-        max_age.FromTimedelta(timedelta(seconds=REFRESH_SECONDS))
+        max_age.FromTimedelta(JWKS_MAX_AGE)
         keys = [resources_pb2.JsonWebKey(**jwk) for jwk in self._rules.keys.jwks]
         return pb.GetJwksResponse(
             keys=keys, max_age=max_age, version=self._rules.keys.version, issuer=self._rules.issuer

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from auth_service.models import (
     InactiveReason,
+    KeyState,
     Session,
     SessionKind,
     SignedIn,
+    SigningKeyStatus,
     Tokens,
     User,
     UserKind,
@@ -17,7 +19,7 @@ from auth_service.models import (
     Verification,
 )
 from auth_service.revocations import Heartbeat, News
-from protos.auth.v1 import auth_service_pb2, resources_pb2, revocations_pb2
+from protos.auth.v1 import auth_service_pb2, resources_pb2, revocations_pb2, signing_keys_pb2
 from shared.grpc.values import duration, timestamp
 from shared.ids import text_of
 from shared.revocations import RevocationKind
@@ -47,6 +49,12 @@ _REVOCATION_KINDS: Final = {
     RevocationKind.SESSION_ENDED: revocations_pb2.REVOCATION_KIND_SESSION_ENDED,
     RevocationKind.SESSION_CHANGED: revocations_pb2.REVOCATION_KIND_SESSION_CHANGED,
     RevocationKind.USER_CHANGED: revocations_pb2.REVOCATION_KIND_USER_CHANGED,
+}
+_KEY_STATES: Final = {
+    KeyState.PUBLISHED: signing_keys_pb2.SIGNING_KEY_STATE_PUBLISHED,
+    KeyState.SIGNING: signing_keys_pb2.SIGNING_KEY_STATE_SIGNING,
+    KeyState.RETIRING: signing_keys_pb2.SIGNING_KEY_STATE_RETIRING,
+    KeyState.REMOVED: signing_keys_pb2.SIGNING_KEY_STATE_REMOVED,
 }
 _ETAG: Final = "r"
 
@@ -154,6 +162,19 @@ def news(model: News) -> revocations_pb2.WatchRevocationsResponse:
             for one in model.revocations
         ],
         heartbeat=_heartbeat(model.heartbeat) if model.heartbeat else None,
+    )
+
+
+def signing_key(model: SigningKeyStatus) -> signing_keys_pb2.SigningKey:
+    """A signing key as an administrator sees it."""
+    return signing_keys_pb2.SigningKey(
+        kid=model.kid,
+        algorithm=model.algorithm,
+        state=_KEY_STATES[model.state],
+        create_time=timestamp(model.create_time),
+        sign_time=timestamp(model.sign_time) if model.sign_time else None,
+        retire_time=timestamp(model.retire_time) if model.retire_time else None,
+        remove_time=timestamp(model.remove_time) if model.remove_time else None,
     )
 
 

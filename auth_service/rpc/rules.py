@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
+from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
 from auth_service.revocations import Revocations
 from auth_service.rpc.administration import AdminPages
@@ -41,3 +42,4 @@ class AdminRules:
     accounts: Accounts
     administration: Administration
     admin_pages: AdminPages
+    key_rotation: KeyRotation

@@ -6,8 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from auth_service import private_keys
+from auth_service.models import KeyState, SigningKeyRow
+from auth_service.private_keys import PrivateKey
 from protos.auth.v1.resources_pb2 import Tokens
 from tests.authtest import Auth
 from tests.servers import fetch
@@ -19,7 +26,7 @@ Json = dict[str, Any]
 class Forge:
     """The service's own key, and a good token to start from. None as a value takes the member out."""
 
-    private: Ed25519PrivateKey
+    private: PrivateKey
     good: str
     header: Json = field(init=False)
     claims: Json = field(init=False)
@@ -28,13 +35,23 @@ class Forge:
         self.header = jwt.get_unverified_header(self.good)
         self.claims = jwt.decode(self.good, options={"verify_signature": False})
 
-    def token(self, *, header: Json | None = None, key: Ed25519PrivateKey | None = None, **claims: object) -> str:
+    def token(self, *, header: Json | None = None, key: PrivateKey | None = None, **claims: object) -> str:
         """Signed by the service's key unless another is given."""
         return self.raw(_changed(self.header, header or {}), _changed(self.claims, claims), key)
 
-    def raw(self, header: object, payload: object, key: Ed25519PrivateKey | None = None) -> str:
+    def raw(self, header: object, payload: object, key: PrivateKey | None = None) -> str:
         signed = f"{encode(header)}.{encode(payload)}"
-        return f"{signed}.{encode((key or self.private).sign(signed.encode()))}"
+        return f"{signed}.{encode(sign(signed.encode(), key or self.private))}"
+
+
+def sign(message: bytes, key: PrivateKey) -> bytes:
+    """As the one algorithm of the key's kind signs."""
+    if isinstance(key, Ed25519PrivateKey):
+        return key.sign(message)
+    if isinstance(key, EllipticCurvePrivateKey):
+        r, s = decode_dss_signature(key.sign(message, ECDSA(SHA256())))
+        return r.to_bytes(32) + s.to_bytes(32)
+    return key.sign(message, PKCS1v15(), SHA256())
 
 
 def encode(part: object) -> str:
@@ -45,11 +62,12 @@ def encode(part: object) -> str:
 
 async def forge(auth: Auth, tokens: Tokens) -> Forge:
     """The key as it lies sealed in the database, opened with the master key."""
-    [row] = await fetch(auth.database.url, "SELECT kid, private_key_sealed FROM signing_keys WHERE state = 'SIGNING'")
-    sealing = auth.config.key_ring.sealing("signing keys")
-    raw = sealing.unseal(row["private_key_sealed"], row["kid"].encode())
-    assert raw is not None
-    return Forge(Ed25519PrivateKey.from_private_bytes(raw), tokens.access_token)
+    query = "SELECT kid, algorithm, public_jwk, private_key_sealed FROM signing_keys WHERE state = 'SIGNING'"
+    [row] = await fetch(auth.database.url, query)
+    key = SigningKeyRow(**dict(row), state=KeyState.SIGNING)
+    private = private_keys.unseal(key, auth.config.key_ring.sealing("signing keys"))
+    assert private is not None
+    return Forge(private, tokens.access_token)
 
 
 def _changed(members: Json, changes: Json) -> Json:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -231,7 +232,7 @@ async def test_another_key_is_told_at_once(auth: Auth) -> None:
         await change(
             auth,
             "INSERT INTO signing_keys (kid, algorithm, public_jwk, private_key_sealed, state) "
-            """SELECT 'other', algorithm, public_jwk || '{"kid": "other"}', private_key_sealed, 'RETIRING' """
+            """SELECT 'other', algorithm, public_jwk || '{"kid": "other"}', NULL, 'RETIRING' """
             "FROM signing_keys",
         )
         while watch.beats[-1].key_set_version == before:
@@ -304,7 +305,7 @@ async def test_what_no_living_token_has_missed_is_removed_and_the_rest_stays(aut
         "UPDATE revocations SET create_time = now() - interval '3 hours' WHERE subject_id = $1",
         first.session.id,
     )
-    [clean_up] = [task for task in tasks() if task.query.name == "revocations.delete_old"]
+    [clean_up] = [task for task in tasks(timedelta(days=1)) if task.query.name == "revocations.delete_old"]
     rows = await fetch(auth.database.url, clean_up.query.text, 10, *clean_up.args)
     assert rows[0][0] == 1
     left = await fetch(auth.database.url, "SELECT subject_id::text FROM revocations")

@@ -6,7 +6,17 @@ import asyncpg
 import pytest
 
 from auth_service import cleanup as auth_cleanup
-from auth_service import emails, limits, password_hashes, passwords, refresh_tokens, revocations, sessions
+from auth_service import (
+    emails,
+    key_rotation,
+    keys,
+    limits,
+    password_hashes,
+    passwords,
+    refresh_tokens,
+    revocations,
+    sessions,
+)
 from auth_service.config import AuthConfig
 from auth_service.mail import mails, sender
 from auth_service.mail.mails import MailKind
@@ -109,6 +119,11 @@ STATED = [
     ("session", f"{default(AuthConfig, 'session_days')} days"),
     ("services that watch revocations on a replica", number(revocations._MAX_WATCHERS)),
     ("news that wait for a watcher", number(revocations._MAX_WAITING)),
+    ("signing key", f"{default(AuthConfig, 'signing_key_days')} days"),
+    ("signing key, published before it signs", f"{keys.OVERLAP.total_seconds() / 60:.0f} min; "),
+    ("signing key, published before it signs", f"for {keys.JWKS_MAX_AGE.total_seconds():.0f} s"),
+    ("signing key, retiring", f"{key_rotation.RETENTION.total_seconds() // 60:.0f} min"),
+    ("signing key, removed", f"{auth_cleanup._REMOVED_KEYS_STAY.days} days"),
     ("revocations are kept", f"{RELEVANT_SECONDS / 60:.0f} min in memory"),
     ("revocations are kept", f"{auth_cleanup._REVOCATIONS_STAY.total_seconds() / 3600:.0f} hours in Postgres"),
     ("heartbeat of the watchers", f"every {revocations.BEAT_SECONDS} s"),

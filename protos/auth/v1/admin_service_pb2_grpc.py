@@ -5,6 +5,7 @@ import warnings
 
 from protos.auth.v1 import admin_service_pb2 as protos_dot_auth_dot_v1_dot_admin__service__pb2
 from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
+from protos.auth.v1 import signing_keys_pb2 as protos_dot_auth_dot_v1_dot_signing__keys__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -85,6 +86,11 @@ class AdminServiceStub:
                 '/auth.v1.AdminService/ListAuditEvents',
                 request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
+        self.RotateSigningKey = channel.unary_unary(
+                '/auth.v1.AdminService/RotateSigningKey',
+                request_serializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.FromString,
                 _registered_method=True)
 
 
@@ -173,6 +179,15 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateSigningKey(self, request, context):
+        """Replaces the key that access tokens are signed with before it is time. It is safe to repeat: while a key waits for
+        its turn, no second one is made. In an emergency it returns when no replica accepts a former key any more.
+        Errors: PERMISSION_DENIED, STEP_UP_REQUIRED, CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -225,6 +240,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEvents,
                     request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.SerializeToString,
+            ),
+            'RotateSigningKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateSigningKey,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -498,6 +518,33 @@ class AdminService:
             '/auth.v1.AdminService/ListAuditEvents',
             protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_administration__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateSigningKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/RotateSigningKey',
+            protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import admin_service_pb2 as _admin_service_pb2
 from protos.auth.v1 import administration_pb2 as _administration_pb2
+from protos.auth.v1 import signing_keys_pb2 as _signing_keys_pb2
 import abc as _abc_1
 
 
@@ -57,6 +58,11 @@ class AdminServiceStub:
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_administration_pb2.ListAuditEventsRequest, _administration_pb2.ListAuditEventsResponse]
     """What happened to accounts and sessions, the newest first.
     Errors: INVALID_FIELDS.
+    """
+    RotateSigningKey: _aio.UnaryUnaryMultiCallable[_signing_keys_pb2.RotateSigningKeyRequest, _signing_keys_pb2.RotateSigningKeyResponse]
+    """Replaces the key that access tokens are signed with before it is time. It is safe to repeat: while a key waits for
+    its turn, no second one is made. In an emergency it returns when no replica accepts a former key any more.
+    Errors: PERMISSION_DENIED, STEP_UP_REQUIRED, CONFLICT.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -161,6 +167,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_administration_pb2.ListAuditEventsResponse]:
         """What happened to accounts and sessions, the newest first.
         Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateSigningKey(
+        self,
+        request: _signing_keys_pb2.RotateSigningKeyRequest,
+        context: _aio.ServicerContext[_signing_keys_pb2.RotateSigningKeyRequest, _abc.Awaitable[_signing_keys_pb2.RotateSigningKeyResponse]],
+    ) -> _abc.Awaitable[_signing_keys_pb2.RotateSigningKeyResponse]:
+        """Replaces the key that access tokens are signed with before it is time. It is safe to repeat: while a key waits for
+        its turn, no second one is made. In an emergency it returns when no replica accepts a former key any more.
+        Errors: PERMISSION_DENIED, STEP_UP_REQUIRED, CONFLICT.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...
