@@ -8,10 +8,12 @@ from auth_service.store import (
     cache_debts,
     log_in_failures,
     mail_outbox,
+    one_time_codes,
     revocations,
     sessions,
     signing_keys,
     user_tokens,
+    users,
 )
 from shared.cache import Cache
 from shared.cleanup import CleanUp
@@ -28,8 +30,8 @@ _WRITERS_HAVE: Final = timedelta(seconds=1)
 _DEBTS_AT_ONCE: Final = 500
 
 
-def tasks(audit_events_stay: timedelta) -> list[CleanUp]:
-    """The clean-up of sessions, tokens, counted failures, revocations, mails and signing keys."""
+def tasks(audit_events_stay: timedelta, user_key_prefix: str) -> list[CleanUp]:
+    """The clean-up of sessions, tokens, failures, revocations, mails, signing keys and deleted accounts."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
@@ -38,6 +40,8 @@ def tasks(audit_events_stay: timedelta) -> list[CleanUp]:
         CleanUp(query=revocations.queries.delete_old, args=(_REVOCATIONS_STAY,)),
         CleanUp(query=mail_outbox.queries.delete_expired),
         CleanUp(query=signing_keys.queries.delete_removed, args=(_REMOVED_KEYS_STAY,)),
+        CleanUp(query=one_time_codes.queries.delete_expired),
+        CleanUp(query=users.queries.erase, args=(user_key_prefix,)),
     ]
 
 

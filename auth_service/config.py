@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from auth_service.issuing import Lifetimes
 from auth_service.key_rotation import MAX_TOKEN_LIFETIME, RotationPlan
 from auth_service.limits import Volumes
-from auth_service.mail.composer import MailFrom
+from auth_service.mail.composer import Look, MailFrom
 from auth_service.mail.smtp import SmtpServer, Tls
 from auth_service.models import SigningAlgorithm
 from shared.config import Port, ServiceConfig, check_random_key
@@ -37,6 +37,12 @@ def _check_mail_from(value: str) -> str:
     return value
 
 
+def _check_link_url(value: str) -> str:
+    if value and not (value.startswith(("https://", "http://")) and "{token}" in value):
+        raise ValueError("must be a URL with {token} in it, such as https://app.example/{action}?token={token}")
+    return value
+
+
 class AuthConfig(ServiceConfig):
     """What auth is told, each as AUTH_… in the environment."""
 
@@ -59,10 +65,23 @@ class AuthConfig(ServiceConfig):
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     log_ins_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
     failures_per_address_per_minute: Annotated[int, Field(ge=1)] | None = None
+    mails_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None
     smtp_url: Annotated[SecretStr, AfterValidator(_check_smtp_url)] | None = None
     mail_from: Annotated[str, AfterValidator(_check_mail_from)] | None = None
     app_name: Annotated[str, Field(min_length=1, max_length=60)] = "Parley"
+    link_url: Annotated[str, AfterValidator(_check_link_url)] = ""
     new_device_mail: bool = True
+    deleted_account_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
+
+    @property
+    def look(self) -> Look:
+        """How mails present the application."""
+        return Look(app_name=self.app_name, link_url=self.link_url)
+
+    @property
+    def deletion_grace(self) -> timedelta:
+        """How long a deleted account can be taken back."""
+        return timedelta(days=self.deleted_account_days)
 
     @property
     def audit_retention(self) -> timedelta:
@@ -100,6 +119,7 @@ class AuthConfig(ServiceConfig):
         return Volumes(
             sign_ups_per_hour=self.sign_ups_per_address_per_hour or (100 if self.production else 1_000_000),
             log_ins_per_minute=self.log_ins_per_address_per_minute or (300 if self.production else 1_000_000),
+            mails_per_hour=self.mails_per_address_per_hour or (60 if self.production else 1_000_000),
             failures_per_minute=self.failures_per_address_per_minute or (60 if self.production else 1_000_000),
         )
 

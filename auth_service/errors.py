@@ -55,3 +55,9 @@ class UserDeleted(ServiceError):
     """The account has been deleted by its owner."""
 
     code = Code.FAILED_PRECONDITION
+
+
+class OneTimeCodeInvalid(ServiceError):
+    """The link or code is wrong, used or too old: ask for a new one."""
+
+    code = Code.UNAUTHENTICATED

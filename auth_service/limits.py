@@ -18,6 +18,7 @@ _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _PAIR_FAILURES: Final = Limit(name="failures_by_account_and_address", amount=10, seconds=15 * _MINUTE)
 _ACCOUNT_FAILURES: Final = Limit(name="failures_by_account", amount=45, seconds=24 * _HOUR)
+_MAILS: Final = Limit(name="mails_by_account", amount=5, seconds=_HOUR)
 # NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures; some may be under way when the last is noted.
 CONSECUTIVE_FAILURES: Final = 90
 
@@ -29,6 +30,7 @@ class Volumes:
     sign_ups_per_hour: int
     log_ins_per_minute: int
     failures_per_minute: int
+    mails_per_hour: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class AuthLimits:
         self._limiter = limiter
         self._sign_ups = Limit(name="sign_ups_by_address", amount=volumes.sign_ups_per_hour, seconds=_HOUR)
         self._log_ins = Limit(name="log_ins_by_address", amount=volumes.log_ins_per_minute, seconds=_MINUTE)
+        self._mails = Limit(name="mails_by_address", amount=volumes.mails_per_hour, seconds=_HOUR)
         self._failures = Limit(name="failures_by_address", amount=volumes.failures_per_minute, seconds=_MINUTE)
 
     async def admit_sign_up(self, address: str) -> None:
@@ -57,6 +60,11 @@ class AuthLimits:
     async def admit_log_in(self, address: str) -> None:
         """Count a log-in of an address; raises RateLimited."""
         await self._limiter.take(self._log_ins, neighbourhood(address))
+
+    async def admit_mail(self, email: str, address: str) -> None:
+        """Count a mail that an address asks for; raises RateLimited, also for an email that nobody has."""
+        await self._limiter.take(_MAILS, email)
+        await self._limiter.take(self._mails, neighbourhood(address))
 
     async def admit_secret(self, method: str, address: str) -> None:
         """Raise RateLimited where an address has presented too many wrong secrets to a method."""

@@ -9,6 +9,7 @@ from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
 from auth_service import cleanup, key_rotation, revocations
 from auth_service.access_tokens import Minter
+from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.config import AuthConfig
@@ -22,6 +23,8 @@ from auth_service.mail.composer import Composer
 from auth_service.mail.notices import Notices
 from auth_service.mail.outbox import Outbox
 from auth_service.mail.sender import MailSender
+from auth_service.mailed_codes import MailedCodes
+from auth_service.one_time_codes import OneTimeSecrets
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.refresh_tokens import RefreshTokens
@@ -74,9 +77,10 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         signing = Keys(held.control, config.key_ring.sealing(_SIGNING_KEYS))
         await signing.start(held.background)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
-        batches.schedule(cleanup.tasks(config.audit_retention), held.database, held.background)
         passwords = Passwords(config.hash_threads, failure_seconds=config.failed_log_in_seconds)
         directory = Directory(held.database, cache)
+        tasks = cleanup.tasks(config.audit_retention, directory.user_key_prefix)
+        batches.schedule(tasks, held.database, held.background)
         verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
         callers = OwnCallers(verifier, ServiceKeys(config.known_service_keys))
         limits = AuthLimits(RateLimiter(held.link, config.key_ring.derive("rate limits")), config.volumes)
@@ -111,14 +115,14 @@ def _key_rotation(config: AuthConfig, held: Resources) -> KeyRotation:
     return KeyRotation(held.control, config.key_ring.sealing(_SIGNING_KEYS), config.rotation_plan)
 
 
-def _outbox(config: AuthConfig, held: Resources) -> Outbox:
+def _outbox(config: AuthConfig, held: Resources, secrets: OneTimeSecrets) -> Outbox:
     """The outbox, emptied for as long as the service runs where there is a mail server."""
     outbox = Outbox(config.key_ring.sealing("mail"))
     if config.mail_route is None:
         log.warning("no mail is sent: AUTH_SMTP_URL is not set")
         return outbox
     server, mail_from = config.mail_route
-    mails = MailSender(held.database, outbox, Composer(held.database, mail_from, config.app_name), server)
+    mails = MailSender(held.database, outbox, Composer(held.database, mail_from, config.look, secrets), server)
     held.background.every(0, "mail", mails.work)
     held.background.every(sender.MEASURE_SECONDS, "mail backlog", mails.measure)
     return outbox
@@ -141,9 +145,14 @@ def _services(
         config.lifetimes,
     )
     checks = PasswordChecks(held.database, passwords, limits, held.background, ring.derive("log-in failures"))
-    notices = Notices(_outbox(config, held), of_new_devices=config.new_device_mail)
+    secrets = OneTimeSecrets(ring.macs("one-time codes"))
+    outbox = _outbox(config, held, secrets)
+    notices = Notices(outbox, of_new_devices=config.new_device_mail)
     sign_ins = SignIns(held.database, passwords, checks, limits, issuer, notices)
     sessions = Sessions(held.database, directory, issuer)
+    codes = MailedCodes(held.database, outbox, secrets, limits, held.background)
+    changes = AccountChanges(held.database, directory, sessions, codes, outbox)
+    password_changes = PasswordChanges(changes, codes, passwords, checks, held.database)
     profiles = Accounts(held.database, directory)
     administration = Administration(held.database, directory, sessions)
     tokens = PageTokens(ring.macs("page tokens"))
@@ -155,10 +164,21 @@ def _services(
             verifier=verifier,
             keys=signing,
             revocations=_watched(held, signing),
+            changes=changes,
+            password_changes=password_changes,
             issuer=config.issuer,
         )
     )
-    account = AccountService(AccountRules(accounts=profiles, sessions=sessions, session_pages=pages))
+    account = AccountService(
+        AccountRules(
+            accounts=profiles,
+            sessions=sessions,
+            session_pages=pages,
+            changes=changes,
+            password_changes=password_changes,
+            deletion_grace=config.deletion_grace,
+        )
+    )
     admin = AdminService(
         AdminRules(
             accounts=profiles,

@@ -20,7 +20,7 @@ from auth_service.refresh_tokens import RefreshToken
 from auth_service.store import sessions, user_tokens
 from shared import calls
 from shared.calls import Principal
-from shared.db import Database
+from shared.db import Database, Executor
 from shared.errors import Unauthenticated
 
 log = structlog.get_logger()
@@ -84,21 +84,32 @@ class Sessions:
 
     async def revoke_all(self, user_id: UUID, *, keep: UUID | None = None) -> int:
         """End every sign-in of a user, but for one where that is named, and say how many there were."""
-        count = 0
+        ended = await self.end_all(self._database, user_id, RevokeReason.REVOKED, keep=keep)
+        await self.forget(ended)
+        return len(ended)
+
+    async def end_all(
+        self, executor: Executor, user_id: UUID, reason: RevokeReason, *, keep: UUID | None = None
+    ) -> list[UUID]:
+        """End sign-ins in the transaction of what ends them; `forget` what this returns after its commit."""
+        ended: list[UUID] = []
         while True:
-            ended = await sessions.revoke_others(
-                self._database,
+            batch = await sessions.revoke_others(
+                executor,
                 user_id,
                 keep,
+                reason=reason,
                 stale_prefix=self._directory.session_key_prefix,
-                address=calls.address(),
                 limit=_REVOKE_AT_ONCE,
             )
-            if ended:
-                await self._directory.forget_sessions(ended)
-            count += len(ended)
-            if len(ended) < _REVOKE_AT_ONCE:
-                return count
+            ended += batch
+            if len(batch) < _REVOKE_AT_ONCE:
+                return ended
+
+    async def forget(self, ended: Sequence[UUID]) -> None:
+        """After the commit of what ended these sessions, and before its answer."""
+        if ended:
+            await self._directory.forget_sessions(ended)
 
     async def revoke_of(self, user_id: UUID, session_id: UUID) -> bool:
         """End one session of a user; False where it is none of theirs, or had ended before."""

@@ -13,6 +13,7 @@ from auth_service.mail import wording
 from auth_service.mail.mails import NATURES, Mail
 from auth_service.mail.wording import Wording, harmless
 from auth_service.models import User
+from auth_service.one_time_codes import OneTimeSecrets
 from auth_service.store import users
 from auth_service.store.mail_outbox import ClaimedMail
 from shared.db import Executor
@@ -40,6 +41,14 @@ class MailFrom:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the application is called, and where its links lead: a URL with `{action}` and `{token}`, or empty."""
+
+    app_name: str
+    link_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
     """A message, and whom it goes from and to."""
 
@@ -51,9 +60,9 @@ class Composed:
 class Composer:
     """Makes messages."""
 
-    def __init__(self, database: Executor, mail_from: MailFrom, app_name: str) -> None:
+    def __init__(self, database: Executor, mail_from: MailFrom, look: Look, secrets: OneTimeSecrets) -> None:
         """Look accounts up in Postgres: what a mail says of one must be so now."""
-        self._database, self._from, self._app_name = database, mail_from.address, app_name
+        self._database, self._from, self._look, self._secrets = database, mail_from.address, look, secrets
 
     async def compose(self, claimed: ClaimedMail, mail: Mail) -> Composed | None:
         """The message; None where there is nobody any more whom it should reach."""
@@ -67,15 +76,24 @@ class Composer:
 
     def _facts(self, mail: Mail, user: User) -> dict[str, str]:
         return {
-            "app": self._app_name,
+            "app": self._look.app_name,
             # A name is chosen before anybody knows whose address it is: without this, signing up would send any text.
             "name": harmless(user.display_name) if user.email_verify_time else "",
             "device": harmless(mail.device) or "?",
             "address": mail.address,
             "happen_time": mail.happen_time.strftime(_TIME) if mail.happen_time else "",
-            "link": "",
-            "code": "",
+            **self._proofs(mail),
         }
+
+    def _proofs(self, mail: Mail) -> dict[str, str]:
+        """The link and the code; without an address for links the token stands there by itself."""
+        nature = NATURES[mail.kind]
+        if nature.purpose is None or mail.code_id is None:
+            return {"link": "", "code": ""}
+        token = self._secrets.token(nature.purpose, mail.code_id)
+        action = nature.purpose.value.lower().replace("_", "-")
+        link = self._look.link_url.replace("{action}", action).replace("{token}", token) or token
+        return {"link": link, "code": self._secrets.code(nature.purpose, mail.code_id) if nature.typed else ""}
 
     def _message(self, claimed: ClaimedMail, recipient: str, words: Wording) -> EmailMessage:
         message = EmailMessage(policy=SMTP)

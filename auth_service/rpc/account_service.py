@@ -4,11 +4,11 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.models import Caller
-from auth_service.rpc import convert, parse
+from auth_service.rpc import callers, convert, one_time, parse
 from auth_service.rpc.rules import AccountRules
 from protos.auth.v1 import account_service_pb2 as pb
 from protos.auth.v1 import account_service_pb2_grpc
+from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -22,11 +22,11 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
         self._rules = rules
 
     async def GetProfile(self, request: pb.GetProfileRequest, context: Context) -> pb.GetProfileResponse:
-        return pb.GetProfileResponse(user=convert.user(_caller().user))
+        return pb.GetProfileResponse(user=convert.user(callers.caller().user))
 
     async def UpdateProfile(self, request: pb.UpdateProfileRequest, context: Context) -> pb.UpdateProfileResponse:
         display_name, revision = parse.update_profile(request)
-        user = await self._rules.accounts.update_profile(_caller().user, display_name, revision)
+        user = await self._rules.accounts.update_profile(callers.caller().user, display_name, revision)
         return pb.UpdateProfileResponse(user=convert.user(user))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
@@ -46,10 +46,21 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> pb.RevokeOtherSessionsResponse:
         return pb.RevokeOtherSessionsResponse(revoked_count=await self._rules.sessions.revoke_others(calls.principal()))
 
+    async def ChangePassword(
+        self, request: one_time_pb.ChangePasswordRequest, context: Context
+    ) -> one_time_pb.ChangePasswordResponse:
+        count = await self._rules.password_changes.change(callers.caller(), one_time.change(request))
+        return one_time_pb.ChangePasswordResponse(revoked_count=count)
 
-def _caller() -> Caller:
-    """Who is calling, with the account that the access check has just read."""
-    principal = calls.principal()
-    if not isinstance(principal, Caller):
-        raise TypeError("auth verifies its own callers")
-    return principal
+    async def ChangeEmail(
+        self, request: one_time_pb.ChangeEmailRequest, context: Context
+    ) -> one_time_pb.ChangeEmailResponse:
+        email = one_time.email(request.new_email, "new_email")
+        token = await self._rules.changes.request_email_change(callers.caller(), email)
+        return one_time_pb.ChangeEmailResponse(request_token=token)
+
+    async def DeleteAccount(
+        self, request: one_time_pb.DeleteAccountRequest, context: Context
+    ) -> one_time_pb.DeleteAccountResponse:
+        user = await self._rules.changes.delete(callers.caller(), self._rules.deletion_grace)
+        return one_time_pb.DeleteAccountResponse(user=convert.user(user))

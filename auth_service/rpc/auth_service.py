@@ -8,10 +8,11 @@ from google.protobuf.duration_pb2 import Duration
 from grpc.aio import ServicerContext
 
 from auth_service.keys import JWKS_MAX_AGE
-from auth_service.rpc import convert, parse
+from auth_service.rpc import callers, convert, one_time, parse
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
 from protos.auth.v1 import auth_service_pb2_grpc, resources_pb2, revocations_pb2
+from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -61,3 +62,39 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         async with aclosing(self._rules.revocations.watch()) as news:
             async for each in news:
                 yield convert.news(each)
+
+    async def RequestEmailVerification(
+        self, request: one_time_pb.RequestEmailVerificationRequest, context: Context
+    ) -> one_time_pb.RequestEmailVerificationResponse:
+        token = await self._rules.changes.request_verification(callers.caller())
+        return one_time_pb.RequestEmailVerificationResponse(request_token=token)
+
+    async def VerifyEmail(
+        self, request: one_time_pb.VerifyEmailRequest, context: Context
+    ) -> one_time_pb.VerifyEmailResponse:
+        await self._rules.changes.verify_email(one_time.proof(request))
+        return one_time_pb.VerifyEmailResponse()
+
+    async def RequestPasswordReset(
+        self, request: one_time_pb.RequestPasswordResetRequest, context: Context
+    ) -> one_time_pb.RequestPasswordResetResponse:
+        token = await self._rules.password_changes.request_reset(one_time.email(request.email))
+        return one_time_pb.RequestPasswordResetResponse(request_token=token)
+
+    async def ResetPassword(
+        self, request: one_time_pb.ResetPasswordRequest, context: Context
+    ) -> one_time_pb.ResetPasswordResponse:
+        await self._rules.password_changes.reset(one_time.reset(request))
+        return one_time_pb.ResetPasswordResponse()
+
+    async def ConfirmEmailChange(
+        self, request: one_time_pb.ConfirmEmailChangeRequest, context: Context
+    ) -> one_time_pb.ConfirmEmailChangeResponse:
+        await self._rules.changes.change_email(one_time.proof(request))
+        return one_time_pb.ConfirmEmailChangeResponse()
+
+    async def RestoreAccount(
+        self, request: one_time_pb.RestoreAccountRequest, context: Context
+    ) -> one_time_pb.RestoreAccountResponse:
+        await self._rules.changes.restore(one_time.restoration(request))
+        return one_time_pb.RestoreAccountResponse()

@@ -1,7 +1,9 @@
 """The rules that each servicer calls."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.key_rotation import KeyRotation
@@ -23,6 +25,8 @@ class AuthRules:
     verifier: TokenVerifier
     keys: Keys
     revocations: Revocations
+    changes: AccountChanges
+    password_changes: PasswordChanges
     issuer: str
 
 
@@ -33,6 +37,9 @@ class AccountRules:
     accounts: Accounts
     sessions: Sessions
     session_pages: SessionPages
+    changes: AccountChanges
+    password_changes: PasswordChanges
+    deletion_grace: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from auth_service.models import RevokeReason, Session, SessionKind
 from auth_service.store.mail_outbox import QueuedMail
-from shared import ids, sql
+from shared import calls, ids, sql
 from shared.db import Executor, Record
 
 queries = sql.load(__file__)
@@ -111,10 +111,11 @@ async def revoke(
 
 
 async def revoke_others(
-    executor: Executor, user_id: UUID, keep: UUID | None, *, stale_prefix: str, address: str, limit: int
+    executor: Executor, user_id: UUID, keep: UUID | None, *, reason: RevokeReason, stale_prefix: str, limit: int
 ) -> list[UUID]:
     """End at most so many of a user's sign-ins, but for one where that is named, and say which."""
-    rows = await executor.fetch_all(queries.revoke_others, user_id, keep, stale_prefix, address, limit)
+    address = calls.address()
+    rows = await executor.fetch_all(queries.revoke_others, user_id, keep, stale_prefix, address, limit, reason.value)
     return [row["id"] for row in rows]
 
 

@@ -106,7 +106,7 @@ SELECT count(*) FROM revoked;
 
 -- name: revoke_others
 -- At most so many of a user's other sessions with their tokens, debts and events.
--- $1 the user, $2 the session that stays, or null, $3 the prefix of the cache keys, $4 address, $5 how many
+-- $1 the user, $2 the session that stays, or null, $3 the prefix of the cache keys, $4 address, $5 how many, $6 the reason
 -- index: idx_sessions_user_active, idx_user_tokens_user_id_type
 WITH doomed AS (
     SELECT id FROM sessions
@@ -116,7 +116,7 @@ WITH doomed AS (
     FOR UPDATE
 ), revoked AS (
     UPDATE sessions s
-    SET revoke_time = now(), revoke_reason = 'REVOKED'
+    SET revoke_time = now(), revoke_reason = $6
     FROM doomed
     WHERE s.id = doomed.id
     RETURNING s.id, s.user_id
@@ -129,7 +129,7 @@ WITH doomed AS (
     INSERT INTO cache_debts (key) SELECT $3 || id FROM revoked
 ), event AS (
     INSERT INTO audit_events (id, type, user_id, session_id, address)
-    SELECT gen_random_uuid(), 'SESSION_REVOKED', user_id, id, $4 FROM revoked
+    SELECT gen_random_uuid(), 'SESSION_' || $6, user_id, id, $4 FROM revoked
 )
 SELECT id FROM revoked;
 

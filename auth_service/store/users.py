@@ -1,6 +1,7 @@
 """Accounts in Postgres."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from auth_service.errors import EmailTaken
@@ -94,3 +95,34 @@ def user(row: Record) -> User:
         create_time=row["create_time"],
         update_time=row["update_time"],
     )
+
+
+async def verify_email(executor: Executor, user_id: UUID, email: str, *, stale: str, address: str) -> bool:
+    """Note that an address was proven; False where it is no longer the account's."""
+    row = await executor.fetch_one(queries.verify_email, user_id, email, stale, ids.new_id(), address)
+    return row is not None
+
+
+async def update_email(executor: Executor, user_id: UUID, email: str, *, stale: str, address: str) -> bool:
+    """Give an account another address, which was proven; raises EmailTaken; False where the account is not active."""
+    with db.raising(idx_users_email=EmailTaken):
+        row = await executor.fetch_one(queries.update_email, user_id, email, stale, ids.new_id(), address)
+    return row is not None
+
+
+async def update_password(executor: Executor, user_id: UUID, phc: str, *, stale: str, address: str) -> bool:
+    """Give an account another password; False where it is not active."""
+    row = await executor.fetch_one(queries.update_password, user_id, phc, stale, ids.new_id(), address)
+    return row is not None
+
+
+async def delete(executor: Executor, user_id: UUID, grace: timedelta, *, stale: str, address: str) -> User | None:
+    """Take an active account out of use, to be erased after a time of grace."""
+    row = await executor.fetch_one(queries.delete, user_id, grace, stale, ids.new_id(), address)
+    return user(row) if row else None
+
+
+async def restore(executor: Executor, user_id: UUID, *, stale: str, address: str) -> bool:
+    """Take a deleted account into use again; False where it is not deleted."""
+    row = await executor.fetch_one(queries.restore, user_id, stale, ids.new_id(), address)
+    return row is not None

@@ -104,3 +104,102 @@ SELECT
     id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 FROM users
 WHERE email = $1;
+
+-- name: verify_email
+-- $1 the user, $2 the address that was proven, $3 the cache key that this makes stale, $4 event, $5 network address
+-- index: users_pkey or idx_users_email
+WITH changed AS (
+    UPDATE users
+    SET email_verify_time = coalesce(email_verify_time, now()), revision = revision + 1, update_time = now()
+    WHERE id = $1 AND email = $2 AND state = 'ACTIVE'
+    RETURNING id
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $3 FROM changed
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, address) SELECT $4, 'EMAIL_VERIFIED', id, $5 FROM changed
+)
+SELECT id FROM changed;
+
+-- name: update_email
+-- $1 the user, $2 the new address, which was proven, $3 the cache key that this makes stale, $4 event, $5 network address
+-- index: users_pkey
+WITH changed AS (
+    UPDATE users
+    SET email = $2, email_verify_time = now(), revision = revision + 1, update_time = now()
+    WHERE id = $1 AND state = 'ACTIVE'
+    RETURNING id
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $3 FROM changed
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, address) SELECT $4, 'EMAIL_CHANGED', id, $5 FROM changed
+)
+SELECT id FROM changed;
+
+-- name: update_password
+-- $1 the user, $2 the new hash, $3 the cache key that this makes stale, $4 event, $5 network address
+-- index: users_pkey
+WITH changed AS (
+    UPDATE users
+    SET password_hash = $2, revision = revision + 1, update_time = now()
+    WHERE id = $1 AND state = 'ACTIVE'
+    RETURNING id
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $3 FROM changed
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, address) SELECT $4, 'PASSWORD_CHANGED', id, $5 FROM changed
+)
+SELECT id FROM changed;
+
+-- name: delete
+-- The account is out of use at once, and erased after a time of grace.
+-- $1 the user, $2 the time of grace, $3 the cache key that this makes stale, $4 event, $5 network address
+-- index: users_pkey
+WITH changed AS (
+    UPDATE users
+    SET state = 'DELETED', purge_time = now() + $2, revision = revision + 1, update_time = now()
+    WHERE id = $1 AND state = 'ACTIVE'
+    RETURNING
+        id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $3 FROM changed
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, address) SELECT $4, 'ACCOUNT_DELETED', id, $5 FROM changed
+)
+SELECT
+    id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
+FROM changed;
+
+-- name: restore
+-- $1 the user, $2 the cache key that this makes stale, $3 event, $4 network address
+-- index: users_pkey or users_not_active
+WITH changed AS (
+    UPDATE users
+    SET state = 'ACTIVE', purge_time = NULL, revision = revision + 1, update_time = now()
+    WHERE id = $1 AND state = 'DELETED'
+    RETURNING id
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $2 FROM changed
+), event AS (
+    INSERT INTO audit_events (id, type, user_id, address) SELECT $3, 'ACCOUNT_RESTORED', id, $4 FROM changed
+)
+SELECT id FROM changed;
+
+-- name: erase
+-- Clean-up: accounts whose grace is over go with all that hangs on them; of their events nothing is left that names a
+-- person or a place.
+-- $1 how many, $2 the prefix of the cache key that this makes stale
+-- index: users_not_active, audit_events_user_id
+WITH doomed AS (
+    SELECT id FROM users
+    WHERE state = 'DELETED' AND state <> 'ACTIVE' AND purge_time < now()
+    ORDER BY id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+), event AS (
+    UPDATE audit_events e SET address = '', details = '{}' FROM doomed WHERE e.user_id = doomed.id
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $2 || id FROM doomed
+), deleted AS (
+    DELETE FROM users u USING doomed WHERE u.id = doomed.id RETURNING u.id
+)
+SELECT count(*) FROM deleted;

@@ -11,8 +11,9 @@ import pytest
 
 from auth_service.rpc.secrets import INTROSPECTION, takes_secret
 from protos.auth.v1 import account_service_pb2, admin_service_pb2, auth_service_pb2
+from protos.auth.v1 import one_time_pb2 as pb
 from protos.auth.v1.auth_service_pb2 import LogInRequest, RefreshTokenRequest
-from tests.authtest import Auth, auth_config, running_auth
+from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase
 
@@ -22,8 +23,21 @@ SETTING = {"SignUp"}
 # How a wrong secret is presented; `number` counts the attempts, so that no budget of one account is what refuses.
 WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
     "LogIn": lambda auth, number: auth.auth.LogIn(LogInRequest(email=f"{number}@example.com", password="not it")),
+    "VerifyEmail": lambda auth, _: auth.auth.VerifyEmail(pb.VerifyEmailRequest(token="parley_ot_guess")),
+    "ConfirmEmailChange": lambda auth, _: auth.auth.ConfirmEmailChange(pb.ConfirmEmailChangeRequest(token="x")),
+    "RestoreAccount": lambda auth, _: auth.auth.RestoreAccount(pb.RestoreAccountRequest(token="parley_ot_guess")),
+    "ResetPassword": lambda auth, _: auth.auth.ResetPassword(
+        pb.ResetPasswordRequest(request_token="parley_or_guess", code="12345678", new_password=PASSWORD)
+    ),
+    "ChangePassword": lambda auth, number: change_password(auth, f"changer{number}@example.com"),
     "RefreshToken": lambda auth, _: auth.auth.RefreshToken(RefreshTokenRequest(refresh_token="parley_rt_guess")),
 }
+
+
+async def change_password(auth: Auth, email: str) -> Any:
+    tokens = (await auth.sign_up(email)).tokens
+    request = pb.ChangePasswordRequest(current_password="not the password", new_password=f"{PASSWORD}!")
+    return await auth.account.ChangePassword(request, metadata=bearer(tokens))
 
 
 def methods() -> set[str]:

@@ -139,7 +139,8 @@ def test_what_needs_no_token_is_a_short_list() -> None:
         name for name, method in methods() if method.options.Extensions[access_pb2.access] == access_pb2.ACCESS_PUBLIC
     }
     open_calls = ("SignUp", "LogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
-    assert public == {f"auth.v1.AuthService/{name}" for name in open_calls}
+    by_mail = ("VerifyEmail", "RequestPasswordReset", "ResetPassword", "ConfirmEmailChange", "RestoreAccount")
+    assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_mail)}
 
 
 def test_what_tells_of_other_peoples_tokens_stays_inside_the_network() -> None:

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import account_service_pb2 as protos_dot_auth_dot_v1_dot_account__service__pb2
+from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -60,6 +61,21 @@ class AccountServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.FromString,
                 _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/auth.v1.AccountService/ChangePassword',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.ChangeEmail = channel.unary_unary(
+                '/auth.v1.AccountService/ChangeEmail',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailResponse.FromString,
+                _registered_method=True)
+        self.DeleteAccount = channel.unary_unary(
+                '/auth.v1.AccountService/DeleteAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -106,6 +122,31 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangePassword(self, request, context):
+        """Chooses a new password with the present one. Every other sign-in of the account ends, and the owner is told by mail.
+        Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeEmail(self, request, context):
+        """Sends a mail to a new address, by which ConfirmEmailChange knows that it arrived.
+        Errors: INVALID_FIELDS, STEP_UP_REQUIRED, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAccount(self, request, context):
+        """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
+        keeps of it; until then RestoreAccount takes that back.
+        Errors: STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -133,6 +174,21 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RevokeOtherSessions,
                     request_deserializer=protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'ChangeEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeEmail,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailResponse.SerializeToString,
+            ),
+            'DeleteAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -271,6 +327,87 @@ class AccountService:
             '/auth.v1.AccountService/RevokeOtherSessions',
             protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_account__service__pb2.RevokeOtherSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/ChangePassword',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/ChangeEmail',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ChangeEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/DeleteAccount',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

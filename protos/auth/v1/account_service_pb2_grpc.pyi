@@ -6,6 +6,7 @@ auth.v1: who is calling. This file: what signed-in users do with their own accou
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import account_service_pb2 as _account_service_pb2
+from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 import abc as _abc_1
 
 
@@ -35,6 +36,19 @@ class AccountServiceStub:
     """
     RevokeOtherSessions: _aio.UnaryUnaryMultiCallable[_account_service_pb2.RevokeOtherSessionsRequest, _account_service_pb2.RevokeOtherSessionsResponse]
     """Ends all of the caller's sessions but the current one."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_one_time_pb2.ChangePasswordRequest, _one_time_pb2.ChangePasswordResponse]
+    """Chooses a new password with the present one. Every other sign-in of the account ends, and the owner is told by mail.
+    Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+    """
+    ChangeEmail: _aio.UnaryUnaryMultiCallable[_one_time_pb2.ChangeEmailRequest, _one_time_pb2.ChangeEmailResponse]
+    """Sends a mail to a new address, by which ConfirmEmailChange knows that it arrived.
+    Errors: INVALID_FIELDS, STEP_UP_REQUIRED, RATE_LIMITED.
+    """
+    DeleteAccount: _aio.UnaryUnaryMultiCallable[_one_time_pb2.DeleteAccountRequest, _one_time_pb2.DeleteAccountResponse]
+    """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
+    keeps of it; until then RestoreAccount takes that back.
+    Errors: STEP_UP_REQUIRED.
+    """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     """The caller's own account. Nothing here reaches another user's."""
@@ -87,5 +101,36 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_account_service_pb2.RevokeOtherSessionsRequest, _abc.Awaitable[_account_service_pb2.RevokeOtherSessionsResponse]],
     ) -> _abc.Awaitable[_account_service_pb2.RevokeOtherSessionsResponse]:
         """Ends all of the caller's sessions but the current one."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _one_time_pb2.ChangePasswordRequest,
+        context: _aio.ServicerContext[_one_time_pb2.ChangePasswordRequest, _abc.Awaitable[_one_time_pb2.ChangePasswordResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.ChangePasswordResponse]:
+        """Chooses a new password with the present one. Every other sign-in of the account ends, and the owner is told by mail.
+        Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def ChangeEmail(
+        self,
+        request: _one_time_pb2.ChangeEmailRequest,
+        context: _aio.ServicerContext[_one_time_pb2.ChangeEmailRequest, _abc.Awaitable[_one_time_pb2.ChangeEmailResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.ChangeEmailResponse]:
+        """Sends a mail to a new address, by which ConfirmEmailChange knows that it arrived.
+        Errors: INVALID_FIELDS, STEP_UP_REQUIRED, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAccount(
+        self,
+        request: _one_time_pb2.DeleteAccountRequest,
+        context: _aio.ServicerContext[_one_time_pb2.DeleteAccountRequest, _abc.Awaitable[_one_time_pb2.DeleteAccountResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.DeleteAccountResponse]:
+        """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
+        keeps of it; until then RestoreAccount takes that back.
+        Errors: STEP_UP_REQUIRED.
+        """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _aio.Server) -> None: ...

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import auth_service_pb2 as protos_dot_auth_dot_v1_dot_auth__service__pb2
+from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -65,6 +66,36 @@ class AuthServiceStub:
                 '/auth.v1.AuthService/BatchVerifyTokens',
                 request_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensResponse.FromString,
+                _registered_method=True)
+        self.RequestEmailVerification = channel.unary_unary(
+                '/auth.v1.AuthService/RequestEmailVerification',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationResponse.FromString,
+                _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/auth.v1.AuthService/VerifyEmail',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
+        self.RequestPasswordReset = channel.unary_unary(
+                '/auth.v1.AuthService/RequestPasswordReset',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/auth.v1.AuthService/ResetPassword',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
+        self.ConfirmEmailChange = channel.unary_unary(
+                '/auth.v1.AuthService/ConfirmEmailChange',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeResponse.FromString,
+                _registered_method=True)
+        self.RestoreAccount = channel.unary_unary(
+                '/auth.v1.AuthService/RestoreAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountResponse.FromString,
                 _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/auth.v1.AuthService/GetJwks',
@@ -133,6 +164,55 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestEmailVerification(self, request, context):
+        """Sends a mail with a link and a code to the caller's address, by which VerifyEmail knows that it arrived.
+        Errors: RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """Notes that the reader of a mail has the address that it went to.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestPasswordReset(self, request, context):
+        """Sends a mail by which a new password can be chosen. The answer is the same, and takes as long, whether an account
+        has the address or not.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Chooses a new password by the proof of a mail. Every sign-in of the account ends, and the owner is told by mail.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmEmailChange(self, request, context):
+        """Gives an account the address that ChangeEmail asked for. Every sign-in ends, and the former address is told.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, EMAIL_TAKEN, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreAccount(self, request, context):
+        """Takes a deleted account into use again, by the proof of the mail about its deletion.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJwks(self, request, context):
         """The public keys that access tokens are signed with, for those who check signatures themselves (RFC 7517). A key is
         listed some time before the first token is signed with it, and until the last such token has expired.
@@ -183,6 +263,36 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.BatchVerifyTokens,
                     request_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensResponse.SerializeToString,
+            ),
+            'RequestEmailVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestEmailVerification,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationResponse.SerializeToString,
+            ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'RequestPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPasswordReset,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'ConfirmEmailChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmEmailChange,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeResponse.SerializeToString,
+            ),
+            'RestoreAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -358,6 +468,168 @@ class AuthService:
             '/auth.v1.AuthService/BatchVerifyTokens',
             protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_auth__service__pb2.BatchVerifyTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestEmailVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/RequestEmailVerification',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestEmailVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/VerifyEmail',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/RequestPasswordReset',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/ResetPassword',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmEmailChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/ConfirmEmailChange',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/RestoreAccount',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RestoreAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

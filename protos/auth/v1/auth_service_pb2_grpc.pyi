@@ -22,6 +22,7 @@ revoked a moment ago.
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import auth_service_pb2 as _auth_service_pb2
+from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 from protos.auth.v1 import revocations_pb2 as _revocations_pb2
 import abc as _abc_1
 
@@ -59,6 +60,31 @@ class AuthServiceStub:
     BatchVerifyTokens: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.BatchVerifyTokensRequest, _auth_service_pb2.BatchVerifyTokensResponse]
     """VerifyToken for up to 100 tokens in one call. Access as there.
     Errors: INVALID_FIELDS for none or too many; a bad token among them is an answer.
+    """
+    RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_one_time_pb2.RequestEmailVerificationRequest, _one_time_pb2.RequestEmailVerificationResponse]
+    """Sends a mail with a link and a code to the caller's address, by which VerifyEmail knows that it arrived.
+    Errors: RATE_LIMITED.
+    """
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_one_time_pb2.VerifyEmailRequest, _one_time_pb2.VerifyEmailResponse]
+    """Notes that the reader of a mail has the address that it went to.
+    Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+    """
+    RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_one_time_pb2.RequestPasswordResetRequest, _one_time_pb2.RequestPasswordResetResponse]
+    """Sends a mail by which a new password can be chosen. The answer is the same, and takes as long, whether an account
+    has the address or not.
+    Errors: INVALID_FIELDS, RATE_LIMITED.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_one_time_pb2.ResetPasswordRequest, _one_time_pb2.ResetPasswordResponse]
+    """Chooses a new password by the proof of a mail. Every sign-in of the account ends, and the owner is told by mail.
+    Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED, OVERLOADED.
+    """
+    ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_one_time_pb2.ConfirmEmailChangeRequest, _one_time_pb2.ConfirmEmailChangeResponse]
+    """Gives an account the address that ChangeEmail asked for. Every sign-in ends, and the former address is told.
+    Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, EMAIL_TAKEN, RATE_LIMITED.
+    """
+    RestoreAccount: _aio.UnaryUnaryMultiCallable[_one_time_pb2.RestoreAccountRequest, _one_time_pb2.RestoreAccountResponse]
+    """Takes a deleted account into use again, by the proof of the mail about its deletion.
+    Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.GetJwksRequest, _auth_service_pb2.GetJwksResponse]
     """The public keys that access tokens are signed with, for those who check signatures themselves (RFC 7517). A key is
@@ -135,6 +161,67 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_auth_service_pb2.BatchVerifyTokensResponse]:
         """VerifyToken for up to 100 tokens in one call. Access as there.
         Errors: INVALID_FIELDS for none or too many; a bad token among them is an answer.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestEmailVerification(
+        self,
+        request: _one_time_pb2.RequestEmailVerificationRequest,
+        context: _aio.ServicerContext[_one_time_pb2.RequestEmailVerificationRequest, _abc.Awaitable[_one_time_pb2.RequestEmailVerificationResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.RequestEmailVerificationResponse]:
+        """Sends a mail with a link and a code to the caller's address, by which VerifyEmail knows that it arrived.
+        Errors: RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _one_time_pb2.VerifyEmailRequest,
+        context: _aio.ServicerContext[_one_time_pb2.VerifyEmailRequest, _abc.Awaitable[_one_time_pb2.VerifyEmailResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.VerifyEmailResponse]:
+        """Notes that the reader of a mail has the address that it went to.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPasswordReset(
+        self,
+        request: _one_time_pb2.RequestPasswordResetRequest,
+        context: _aio.ServicerContext[_one_time_pb2.RequestPasswordResetRequest, _abc.Awaitable[_one_time_pb2.RequestPasswordResetResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.RequestPasswordResetResponse]:
+        """Sends a mail by which a new password can be chosen. The answer is the same, and takes as long, whether an account
+        has the address or not.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _one_time_pb2.ResetPasswordRequest,
+        context: _aio.ServicerContext[_one_time_pb2.ResetPasswordRequest, _abc.Awaitable[_one_time_pb2.ResetPasswordResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.ResetPasswordResponse]:
+        """Chooses a new password by the proof of a mail. Every sign-in of the account ends, and the owner is told by mail.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmEmailChange(
+        self,
+        request: _one_time_pb2.ConfirmEmailChangeRequest,
+        context: _aio.ServicerContext[_one_time_pb2.ConfirmEmailChangeRequest, _abc.Awaitable[_one_time_pb2.ConfirmEmailChangeResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.ConfirmEmailChangeResponse]:
+        """Gives an account the address that ChangeEmail asked for. Every sign-in ends, and the former address is told.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, EMAIL_TAKEN, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreAccount(
+        self,
+        request: _one_time_pb2.RestoreAccountRequest,
+        context: _aio.ServicerContext[_one_time_pb2.RestoreAccountRequest, _abc.Awaitable[_one_time_pb2.RestoreAccountResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.RestoreAccountResponse]:
+        """Takes a deleted account into use again, by the proof of the mail about its deletion.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod

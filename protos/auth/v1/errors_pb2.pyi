@@ -97,6 +97,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
+    ERROR_REASON_ONE_TIME_CODE_INVALID: _ErrorReason.ValueType  # 115
+    """UNAUTHENTICATED. The link or the code is wrong, was used before or is too old: which of them is not told. Ask for a
+    new one.
+    """
     ERROR_REASON_OWN_ACCOUNT: _ErrorReason.ValueType  # 155
     """FAILED_PRECONDITION. Administrators do not shut their own account. Have another one do it."""
     ERROR_REASON_USER_DELETED: _ErrorReason.ValueType  # 156
@@ -173,6 +177,10 @@ ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 105
 """NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
+ERROR_REASON_ONE_TIME_CODE_INVALID: ErrorReason.ValueType  # 115
+"""UNAUTHENTICATED. The link or the code is wrong, was used before or is too old: which of them is not told. Ask for a
+new one.
+"""
 ERROR_REASON_OWN_ACCOUNT: ErrorReason.ValueType  # 155
 """FAILED_PRECONDITION. Administrators do not shut their own account. Have another one do it."""
 ERROR_REASON_USER_DELETED: ErrorReason.ValueType  # 156
