@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from shared.calls import Principal
+from shared.errors import FieldViolation
 from shared.identity import Session, SessionKind, User, UserKind, UserState
 
 __all__ = [
@@ -15,6 +16,9 @@ __all__ = [
     "AuditEvent",
     "Caller",
     "Credentials",
+    "ImportResult",
+    "ImportRow",
+    "ImportVerdict",
     "InactiveReason",
     "RefreshState",
     "RevokeReason",
@@ -177,3 +181,38 @@ class SigningKeyStatus:
     sign_time: datetime | None
     retire_time: datetime | None
     remove_time: datetime | None
+
+
+class ImportVerdict(StrEnum):
+    """What became of a row that was sent for import."""
+
+    IMPORTED = "IMPORTED"
+    ALREADY_IMPORTED = "ALREADY_IMPORTED"
+    EMAIL_TAKEN = "EMAIL_TAKEN"
+    EXTERNAL_ID_REUSED = "EXTERNAL_ID_REUSED"
+    INVALID = "INVALID"
+    HASH_REFUSED = "HASH_REFUSED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRow:
+    """An account as it was in another system, its fields checked; no `create_time` means now."""
+
+    external_id: str
+    email: str
+    email_verified: bool
+    display_name: str
+    password_hash: str | None = field(repr=False)
+    roles: tuple[str, ...]
+    state: UserState
+    locale: str
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportResult:
+    """What became of a row: the account that it is, or all that is wrong with it."""
+
+    verdict: ImportVerdict
+    user_id: UUID | None = None
+    violations: Sequence[FieldViolation] = ()

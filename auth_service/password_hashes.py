@@ -29,8 +29,8 @@ PBKDF2_ROUNDS: Final = {
     "sha256": range(1_000, 2_000_001),
     "sha512": range(1_000, 1_000_001),
 }
-_MAX_LANES: Final = 16
-_MAX_BLOCK: Final = 64
+MAX_LANES: Final = 16
+MAX_BLOCK: Final = 64
 _DIGEST_BYTES: Final = range(16, 129)  # a shorter one would fit many passwords
 _SALT_BYTES: Final = range(1, 257)
 _SEPARATOR_BYTES: Final = range(257)
@@ -87,7 +87,7 @@ def verify(text: str, passwords: Iterable[str]) -> bool:
 def _argon2(kind: str, version: str | None, costs: str, salt: str, digest: str) -> StoredHash:
     """The PHC string of the reference implementation; without a version it is of the first one."""
     kib, passes, lanes = _numbers(costs)
-    if not 1 <= lanes <= _MAX_LANES or kib < 8 * lanes or passes < 1 or version not in (None, "16", "19"):
+    if not 1 <= lanes <= MAX_LANES or kib < 8 * lanes or passes < 1 or version not in (None, "16", "19"):
         raise HashRefused("has parameters that Argon2 does not take")
     _require_affordable(kib, kib * passes, ARGON2_KIB_PASSES)
     decoded, raw_salt = _bytes(digest, _DIGEST_BYTES), _bytes(salt, _ARGON2_SALT_BYTES)
@@ -147,7 +147,7 @@ def _firebase(costs: str, salt: str, digest: str, separator: str, key: str) -> S
 
 
 def _scrypt_function(n: int, block: int, lanes: int, salt: bytes, length: int) -> Callable[[bytes], bytes]:
-    if n.bit_count() != 1 or n == 1 or not 1 <= block <= _MAX_BLOCK or not 1 <= lanes <= _MAX_LANES:
+    if n.bit_count() != 1 or n == 1 or not 1 <= block <= MAX_BLOCK or not 1 <= lanes <= MAX_LANES:
         raise HashRefused("has parameters that scrypt does not take")
     _require_affordable(n * block // 8, n * block * lanes, SCRYPT_BLOCKS)
     limit = 128 * block * (n + lanes + 4)  # what OpenSSL counts, with some room

@@ -14,6 +14,7 @@ from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.config import AuthConfig
 from auth_service.directory import Directory
+from auth_service.imports import Imports
 from auth_service.issuing import Issuer
 from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
@@ -37,6 +38,7 @@ from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.secrets import LimitGuesses
 from auth_service.rpc.session_pages import SessionPages
+from auth_service.rpc.user_imports import UserImports
 from auth_service.service_keys import ServiceKeys
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
@@ -185,6 +187,7 @@ def _services(
             administration=administration,
             admin_pages=AdminPages(administration, tokens),
             key_rotation=_key_rotation(config, held),
+            user_imports=UserImports(Imports(held.database, directory)),
         )
     )
     services = [

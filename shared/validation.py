@@ -24,6 +24,11 @@ class Violations:
         """Begin without violations."""
         self._found: list[FieldViolation] = []
 
+    @property
+    def found(self) -> tuple[FieldViolation, ...]:
+        """What was noted, for an item that is told about alone."""
+        return tuple(self._found)
+
     def add(self, field: str, description: str) -> None:
         """Note one."""
         self._found.append(FieldViolation(field, description))

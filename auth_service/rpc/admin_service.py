@@ -1,5 +1,6 @@
 """auth.v1.AdminService."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from grpc.aio import ServicerContext
@@ -9,6 +10,7 @@ from auth_service.rpc.rules import AdminRules
 from protos.auth.v1 import admin_service_pb2 as pb
 from protos.auth.v1 import admin_service_pb2_grpc, signing_keys_pb2
 from protos.auth.v1 import administration_pb2 as admin_pb
+from protos.auth.v1 import imports_pb2 as imports_pb
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -73,3 +75,8 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     ) -> signing_keys_pb2.RotateSigningKeyResponse:
         keys = await self._rules.key_rotation.rotate(calls.principal().user_id, emergency=request.emergency)
         return signing_keys_pb2.RotateSigningKeyResponse(keys=map(convert.signing_key, keys))
+
+    def ImportUsers(
+        self, request_iterator: AsyncIterator[imports_pb.ImportUsersRequest], context: Context
+    ) -> AsyncIterator[imports_pb.ImportUsersResponse]:
+        return self._rules.user_imports.answers(request_iterator)

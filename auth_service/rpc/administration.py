@@ -187,14 +187,15 @@ def _event_filter(request: pb.ListAuditEventsRequest) -> Filter:
     wanted = Filter(
         user_id=violations.optional_id("user_id", request.user_id),
         type=violations.line("type", request.type, longest=MAX_EVENT_TYPE) or None,
-        start_time=_moment(violations, "start_time", request.start_time) if request.HasField("start_time") else None,
-        end_time=_moment(violations, "end_time", request.end_time) if request.HasField("end_time") else None,
+        start_time=moment(violations, "start_time", request.start_time) if request.HasField("start_time") else None,
+        end_time=moment(violations, "end_time", request.end_time) if request.HasField("end_time") else None,
     )
     violations.done()
     return wanted
 
 
-def _moment(violations: Violations, field: str, value: Timestamp) -> datetime | None:
+def moment(violations: Violations, field: str, value: Timestamp) -> datetime | None:
+    """The moment that a field says, where it is one."""
     try:
         return value.ToDatetime(UTC)
     except (ValueError, OverflowError):

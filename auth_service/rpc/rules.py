@@ -11,6 +11,7 @@ from auth_service.keys import Keys
 from auth_service.revocations import Revocations
 from auth_service.rpc.administration import AdminPages
 from auth_service.rpc.session_pages import SessionPages
+from auth_service.rpc.user_imports import UserImports
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
 from auth_service.verification import TokenVerifier
@@ -50,3 +51,4 @@ class AdminRules:
     administration: Administration
     admin_pages: AdminPages
     key_rotation: KeyRotation
+    user_imports: UserImports

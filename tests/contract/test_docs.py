@@ -23,6 +23,7 @@ from auth_service.config import AuthConfig
 from auth_service.mail import mails, sender
 from auth_service.mail.mails import MailKind
 from auth_service.rpc import parse as auth_parse
+from auth_service.rpc import user_imports
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
 from chat_service.rpc.parse import components, conversations, interactions, messages
@@ -94,6 +95,9 @@ STATED = [
     ("`refresh_token`", f"{refresh_tokens.MAX_LENGTH:,} characters"),
     ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_TOKENS}"),
     ("tokens in BatchVerifyTokens, ids in BatchGetUsers", f"1 to {auth_parse._MAX_IDS}"),
+    ("rows in a message of ImportUsers", f"1 to {user_imports.MAX_ROWS}"),
+    ("`source`, `external_id` of an import", f"{user_imports.MAX_SOURCE}, {user_imports.MAX_EXTERNAL_ID} characters"),
+    ("`password_hash` of an import", f"{number(password_hashes.MAX_LENGTH)} characters"),
     ("length of an access token", f"{number(access_tokens.MAX_LENGTH)} characters"),
     ("sign-ups of an address", f"{PRODUCTION.volumes.sign_ups_per_hour} an hour"),
     ("sign-ups of an address", f"/ {number(DEVELOPMENT.volumes.sign_ups_per_hour)}"),
@@ -240,3 +244,32 @@ def test_queries_that_the_documents_name_exist() -> None:
     named = {f"{table}.{query}" for table, query in re.findall(r"`(\w+)\.(\w+)`", DATABASE) if table in tables}
     assert len(named) > 15
     assert named - known == set()
+
+
+def test_the_costs_that_a_hash_may_have_are_those_of_the_code() -> None:
+    table = OPERATIONS.partition("A hash may cost so much")[2].partition("\n\nWhat costs more")[0]
+    rows = {row[1]: row[0] for row in re.finditer(r"^\| (\w+) \| .*$", table, re.MULTILINE)}
+    rounds, blocks = password_hashes.PBKDF2_ROUNDS, password_hashes.SCRYPT_BLOCKS
+    mib = password_hashes.MAX_MEMORY_KIB // 1024
+    passes, costs, lanes = password_hashes.ARGON2_KIB_PASSES, password_hashes.BCRYPT_COSTS, password_hashes.MAX_LANES
+    argon2 = (
+        f"m · t of {passes.start // 2**10} MiB | m of {mib} MiB, m · t of {passes[-1] // 2**20} GiB, p of {lanes} |"
+    )
+    scrypt = f"N · r · p of {number(blocks[-1])}, r of {password_hashes.MAX_BLOCK}, p of {lanes} |"
+    assert argon2 in rows["Argon2"]
+    assert f"| cost {costs.start} | cost {costs[-1]} |" in rows["bcrypt"]
+    assert f"| N · r · p of {number(blocks.start)} | 128 · N · r of {mib} MiB, {scrypt}" in rows["scrypt"]
+    assert rounds["sha1"] == rounds["sha256"]
+    sha256, sha512 = rounds["sha256"], rounds["sha512"]
+    most = f"{number(sha256[-1])} iterations, with SHA-512 {number(sha512[-1])}"
+    assert f"| {number(sha256.start)} iterations | {most}" in rows["PBKDF2"]
+
+
+def test_the_forms_of_hashes_that_are_listed_are_read() -> None:
+    forms = OPERATIONS.partition("These forms are read")[2].partition("Others are brought")[0]
+    written = [form for form in re.findall(r"`([^`]+)`", forms) if "salt" in form]
+    assert len(written) > 8
+    for form in written:
+        digest = "a" * (64 if ":" in form else 43)
+        text = form.replace("$separator$key", "$Bw==$" + "b" * 43).replace("digest", digest)
+        password_hashes.parse(text.replace("$salt", "$c29tZXNhbHQ"))

@@ -18,8 +18,8 @@ from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase
 
 ALLOWED = 3
-# They make a secret and check none: what they are given is a new password.
-SETTING = {"SignUp"}
+# They make a secret and check none: what they are given is a new password, or the hash of one.
+SETTING = {"SignUp", "ImportUsers"}
 # How a wrong secret is presented; `number` counts the attempts, so that no budget of one account is what refuses.
 WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
     "LogIn": lambda auth, number: auth.auth.LogIn(LogInRequest(email=f"{number}@example.com", password="not it")),

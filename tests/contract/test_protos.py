@@ -27,7 +27,7 @@ from tools import protos
 
 README = (protos.PROTOS / "README.md").read_text()
 TIMESTAMP = ".google.protobuf.Timestamp"
-SECRETS = {"password", "access_token", "access_tokens", "refresh_token"}
+SECRETS = {"password", "password_hash", "access_token", "access_tokens", "refresh_token"}
 STATUS_CODES = {code.name for code in grpc.StatusCode}
 SHARED_REASONS = range(1, 100)
 CREATING = re.compile(r"(SignUp|Create\w+|SendMessage|Record\w+)Request")

@@ -5,6 +5,7 @@ import warnings
 
 from protos.auth.v1 import admin_service_pb2 as protos_dot_auth_dot_v1_dot_admin__service__pb2
 from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
+from protos.auth.v1 import imports_pb2 as protos_dot_auth_dot_v1_dot_imports__pb2
 from protos.auth.v1 import signing_keys_pb2 as protos_dot_auth_dot_v1_dot_signing__keys__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -81,6 +82,11 @@ class AdminServiceStub:
                 '/auth.v1.AdminService/RevokeUserSessions',
                 request_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.FromString,
+                _registered_method=True)
+        self.ImportUsers = channel.stream_stream(
+                '/auth.v1.AdminService/ImportUsers',
+                request_serializer=protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersResponse.FromString,
                 _registered_method=True)
         self.ListAuditEvents = channel.unary_unary(
                 '/auth.v1.AdminService/ListAuditEvents',
@@ -171,6 +177,16 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportUsers(self, request_iterator, context):
+        """Makes accounts of another system's, with the passwords that they have there; imports.proto says how. Answers each
+        request with a verdict on each of its rows: no row fails another, and a row that is sent again is known.
+        Ends with UNAUTHENTICATED or PERMISSION_DENIED once the caller's session or role has ended.
+        Errors: INVALID_FIELDS, UNAUTHENTICATED, PERMISSION_DENIED, CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAuditEvents(self, request, context):
         """What happened to accounts and sessions, the newest first.
         Errors: INVALID_FIELDS.
@@ -235,6 +251,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeUserSessions,
                     request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.SerializeToString,
+            ),
+            'ImportUsers': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportUsers,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersResponse.SerializeToString,
             ),
             'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAuditEvents,
@@ -491,6 +512,33 @@ class AdminService:
             '/auth.v1.AdminService/RevokeUserSessions',
             protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_administration__pb2.RevokeUserSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportUsers(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/auth.v1.AdminService/ImportUsers',
+            protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_imports__pb2.ImportUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

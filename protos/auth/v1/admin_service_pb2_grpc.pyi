@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import admin_service_pb2 as _admin_service_pb2
 from protos.auth.v1 import administration_pb2 as _administration_pb2
+from protos.auth.v1 import imports_pb2 as _imports_pb2
 from protos.auth.v1 import signing_keys_pb2 as _signing_keys_pb2
 import abc as _abc_1
 
@@ -54,6 +55,12 @@ class AdminServiceStub:
     RevokeUserSessions: _aio.UnaryUnaryMultiCallable[_administration_pb2.RevokeUserSessionsRequest, _administration_pb2.RevokeUserSessionsResponse]
     """Ends one sign-in of a user, or all of them. When it has returned, none of their tokens is accepted.
     Errors: INVALID_FIELDS, USER_NOT_FOUND, SESSION_NOT_FOUND.
+    """
+    ImportUsers: _aio.StreamStreamMultiCallable[_imports_pb2.ImportUsersRequest, _imports_pb2.ImportUsersResponse]
+    """Makes accounts of another system's, with the passwords that they have there; imports.proto says how. Answers each
+    request with a verdict on each of its rows: no row fails another, and a row that is sent again is known.
+    Ends with UNAUTHENTICATED or PERMISSION_DENIED once the caller's session or role has ended.
+    Errors: INVALID_FIELDS, UNAUTHENTICATED, PERMISSION_DENIED, CONFLICT.
     """
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_administration_pb2.ListAuditEventsRequest, _administration_pb2.ListAuditEventsResponse]
     """What happened to accounts and sessions, the newest first.
@@ -157,6 +164,18 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_administration_pb2.RevokeUserSessionsResponse]:
         """Ends one sign-in of a user, or all of them. When it has returned, none of their tokens is accepted.
         Errors: INVALID_FIELDS, USER_NOT_FOUND, SESSION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportUsers(
+        self,
+        request_iterator: _abc.AsyncIterator[_imports_pb2.ImportUsersRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_imports_pb2.ImportUsersRequest], _abc.AsyncIterator[_imports_pb2.ImportUsersResponse]],
+    ) -> _abc.AsyncIterator[_imports_pb2.ImportUsersResponse]:
+        """Makes accounts of another system's, with the passwords that they have there; imports.proto says how. Answers each
+        request with a verdict on each of its rows: no row fails another, and a row that is sent again is known.
+        Ends with UNAUTHENTICATED or PERMISSION_DENIED once the caller's session or role has ended.
+        Errors: INVALID_FIELDS, UNAUTHENTICATED, PERMISSION_DENIED, CONFLICT.
         """
 
     @_abc_1.abstractmethod
