@@ -186,7 +186,7 @@ async def test_who_has_not_read_the_keys_for_an_overlap_signs_nothing(
 
 
 async def test_removed_keys_are_forgotten_after_30_days(auth_database: TestDatabase) -> None:
-    [task] = [task for task in cleanup.tasks(timedelta(days=1)) if task.query.name == "signing_keys.delete_removed"]
+    [task] = [task for task in cleanup.tasks(timedelta(days=1), "") if task.query.name == "signing_keys.delete_removed"]
     async with replica(auth_database, reading=False) as one:
         await one.rotation._replace(Author())
         await later(auth_database, timedelta(days=29))

@@ -305,7 +305,7 @@ async def test_what_no_living_token_has_missed_is_removed_and_the_rest_stays(aut
         "UPDATE revocations SET create_time = now() - interval '3 hours' WHERE subject_id = $1",
         first.session.id,
     )
-    [clean_up] = [task for task in tasks(timedelta(days=1)) if task.query.name == "revocations.delete_old"]
+    [clean_up] = [task for task in tasks(timedelta(days=1), "") if task.query.name == "revocations.delete_old"]
     rows = await fetch(auth.database.url, clean_up.query.text, 10, *clean_up.args)
     assert rows[0][0] == 1
     left = await fetch(auth.database.url, "SELECT subject_id::text FROM revocations")

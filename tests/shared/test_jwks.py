@@ -7,7 +7,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared import jwks
@@ -114,6 +114,7 @@ def test_a_set_leaves_out_what_it_cannot_use_and_names_that_stand_twice() -> Non
     assert jwks.key_set([{}, {}, {"kid": 3}, {"kid": None}]) == {}
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     jwk=st.dictionaries(
         st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"]),
