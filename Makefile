@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos fmt demo performance-test bench db-verify db-studio db-reset call lock up down clean \
+.PHONY: help run test check protos fmt demo performance-test bench db-verify db-studio db-reset call certificates lock up down clean \
 	environment
 
 help: ## List the commands
@@ -59,6 +59,9 @@ db-reset: .venv/embedded.stamp ## Drop the local databases and make them anew; A
 
 call: .venv/embedded.stamp ## One RPC: make call M=LogIn D='{"email": …}' T=<access token>
 	@$(TOOLS) call "$$M" $(if $(D),"$$D") $(if $(T),--token "$$T")
+
+certificates: .venv/embedded.stamp ## A CA and certificates to develop with, in .parley-secrets/tls; ARGS='--host NAME'
+	@$(TOOLS) certificates $(ARGS)
 
 lock: .venv/dev.stamp ## Renew the hashed requirements
 	@$(COMPILE) -o requirements/service.txt >/dev/null

@@ -15,10 +15,10 @@ from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
 
+from tools import channels
 from tools.stack import running_stack
 from tools.ui import Failure, Refusal, console, errors
 
-_OPTIONS = (("grpc.enable_http_proxy", 0),)
 _REFLECTION = "grpc.reflection."
 
 
@@ -38,8 +38,8 @@ def call(
     if token:
         metadata.append(("authorization", f"Bearer {token}"))
     with (
-        grpc.insecure_channel(stack.auth_target, options=_OPTIONS) as auth,
-        grpc.insecure_channel(stack.chat_target, options=_OPTIONS) as chat,
+        channels.blocking(stack.auth_target, stack.tls_dir) as auth,
+        channels.blocking(stack.chat_target, stack.tls_dir) as chat,
     ):
         channel, found = _find(method, (auth, chat))
         try:

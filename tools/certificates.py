@@ -118,6 +118,21 @@ def write(folder: Path, hosts: "list[str] | tuple[str, ...]" = ()) -> None:
             (folder / holder / name).chmod(_EVERYBODY_READS)
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """What makes both services use a folder that was written: mutual TLS at auth's port, TLS at chat's."""
+    files = {
+        "AUTH_TLS_CERTIFICATE_FILE": ("auth", CERTIFICATE),
+        "AUTH_TLS_KEY_FILE": ("auth", KEY),
+        "AUTH_TLS_CLIENT_CA_FILE": ("auth", CA),
+        "CHAT_TLS_CERTIFICATE_FILE": ("chat", CERTIFICATE),
+        "CHAT_TLS_KEY_FILE": ("chat", KEY),
+        "CHAT_AUTH_CA_FILE": ("chat", CA),
+        "CHAT_AUTH_CERTIFICATE_FILE": ("chat", CERTIFICATE),
+        "CHAT_AUTH_KEY_FILE": ("chat", KEY),
+    }
+    return {setting: str(folder / holder / name) for setting, (holder, name) in files.items()}
+
+
 def _builder(subject: str, issuer: str, key: Key, begin: timedelta, lifetime: timedelta) -> x509.CertificateBuilder:
     start = clock.now() + begin
     return (

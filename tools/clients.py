@@ -16,10 +16,9 @@ from protos.chat.v1 import (
     interaction_service_pb2_grpc,
     message_service_pb2_grpc,
 )
+from tools import channels
 from tools.folder import Stack
 from tools.ui import Failure
-
-_OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
 
 T = TypeVar("T")
 
@@ -54,8 +53,8 @@ class Person:
 async def clients(stack: Stack) -> AsyncIterator[Clients]:
     """Connect to both services."""
     async with (
-        grpc.aio.insecure_channel(stack.auth_target, options=_OPTIONS) as auth,
-        grpc.aio.insecure_channel(stack.chat_target, options=_OPTIONS) as chat,
+        channels.concurrent(stack.auth_target, stack.tls_dir) as auth,
+        channels.concurrent(stack.chat_target, stack.tls_dir) as chat,
     ):
         yield Clients(
             auth=auth_service_pb2_grpc.AuthServiceStub(auth),

@@ -1,21 +1,25 @@
 """Ready-made calls for a running stack, to copy into a shell."""
 
+import shlex
 import sys
 from pathlib import Path
 
+from tools.certificates import CA, CERTIFICATE, KEY
 from tools.folder import Stack
 
+_FLAGS = {"cacert": CA, "cert": CERTIFICATE, "key": KEY}
 _BEARER = '-H "authorization: Bearer $TOKEN"'
 
 
 def text(stack: Stack) -> str:
     """The main job as calls in their order; each line can be pasted as it stands."""
-    auth, chat = f"http://{stack.auth_target}", f"http://{stack.chat_target}"
+    scheme = "http" if stack.tls_dir is None else "https"
+    auth, chat = f"{scheme}://{stack.auth_target}", f"{scheme}://{stack.chat_target}"
     log_in = '{"email": "ada@example.com", "password": "a walk in the long rain"}'
     sign_up = log_in.replace("}", ', "display_name": "Ada"}')
     send = r'"{\"conversation_id\": \"$CONVERSATION\", \"role\": \"ROLE_USER\", \"parts\": [{\"text\": \"Hello\"}]}"'
     in_conversation = r'"{\"conversation_id\": \"$CONVERSATION\"}"'
-    buf = f"{_tool('buf')} curl --http2-prior-knowledge --protocol grpc"
+    buf = f"{_tool('buf')} curl {_buf_security(stack)} --protocol grpc"
     title = """'{"conversation": {"title": "Plans"}}'"""
     create = f"{buf} {_BEARER} -d {title} {chat}/chat.v1.ConversationService/CreateConversation"
     lines = (
@@ -35,10 +39,27 @@ def text(stack: Stack) -> str:
         rf'{buf} -d "{{\"access_token\": \"$TOKEN\"}}" {auth}/auth.v1.AuthService/VerifyToken',
         "# The same by name, and with grpcurl",
         f"make call M=LogIn D='{log_in}'",
-        f"grpcurl -plaintext -d '{log_in}' {stack.auth_target} auth.v1.AuthService/LogIn",
+        f"grpcurl {_grpcurl_security(stack)} -d '{log_in}' {stack.auth_target} auth.v1.AuthService/LogIn",
         f"# Metrics: {stack.auth_ops_url}/metrics {stack.chat_ops_url}/metrics",
     )
     return "\n".join(lines) + "\n"
+
+
+def _buf_security(stack: Stack) -> str:
+    if stack.tls_dir is None:
+        return "--http2-prior-knowledge"
+    return " ".join(f"--{flag} {file}" for flag, file in _files(stack.tls_dir))
+
+
+def _grpcurl_security(stack: Stack) -> str:
+    if stack.tls_dir is None:
+        return "-plaintext"
+    return " ".join(f"-{flag} {file}" for flag, file in _files(stack.tls_dir))
+
+
+def _files(tls_dir: str) -> list[tuple[str, str]]:
+    """What a caller believes and shows, by the flag that both programs have for it."""
+    return [(flag, shlex.quote(f"{tls_dir}/client/{name}")) for flag, name in _FLAGS.items()]
 
 
 def _pick(variable: str, *names: str) -> str:

@@ -37,6 +37,7 @@ class Stack:
     postgres_pid: int | None
     redis_pid: int | None
     ready: bool
+    tls_dir: str | None = None
 
 
 class DataFolder:

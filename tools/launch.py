@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 
 from shared.embedded import LocalPostgres, LocalRedis, bootstrap
 from shared.processes import Child, end_leftover, rotate, wait_until
-from tools import interrupts
+from tools import certificates, channels, interrupts
 from tools.catcher import Catcher
 from tools.folder import DataFolder, Stack
 from tools.settings import ROOT, Database, Settings
@@ -84,6 +84,7 @@ class _Start:
         if settings.servers.redis_url is None:
             password = folder.secret("redis-password")
             self._redis = LocalRedis(folder.path / "redis", folder.port("redis"), password=password)
+        self._tls_dir = None if settings.tls_dir is None else str(settings.tls_dir)
         self._catcher = None
         if settings.servers.smtp_url is None:
             self._catcher = Catcher(folder.mails, folder.port("smtp"))
@@ -169,6 +170,8 @@ class _Start:
             environment[f"{other.upper()}_OPS_PORT"] = str(listener.ops_port)
         if name == "auth":
             environment |= self._mail()
+        if self._settings.tls_dir is not None:
+            environment |= certificates.settings(self._settings.tls_dir)
         return environment | {
             "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or listeners["auth"].target,
             "REDIS_URL": self._redis_url(),
@@ -201,6 +204,7 @@ class _Start:
             postgres_pid=self._postgres.pid if self._postgres is not None else None,
             redis_pid=self._redis.pid if self._redis is not None else None,
             ready=False,
+            tls_dir=self._tls_dir,
         )
 
     def _await_health(self, services: Mapping[str, Child]) -> None:
@@ -216,9 +220,8 @@ class _Start:
 
     def _healthy(self, name: str) -> bool:
         # A channel of its own a try: a shared one would wait a second before it connects again.
-        options = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
         request = health_pb2.HealthCheckRequest(service=_HEALTH_NAMES[name])
-        with grpc.insecure_channel(self._settings.listeners[name].target, options=options) as channel:
+        with channels.blocking(self._settings.listeners[name].target, self._tls_dir) as channel:
             check = channel.unary_unary(
                 "/grpc.health.v1.Health/Check",
                 request_serializer=health_pb2.HealthCheckRequest.SerializeToString,

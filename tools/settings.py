@@ -11,6 +11,7 @@ from tools.ui import Refusal
 
 ROOT = Path(__file__).resolve().parent.parent
 _LAST_PORT = 65535
+_FILES_OF_TLS = ("AUTH_TLS_CERTIFICATE_FILE", "CHAT_TLS_CERTIFICATE_FILE", "CHAT_AUTH_CA_FILE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,7 @@ class Settings:
     data_dir: Path
     listeners: Mapping[str, Listener]
     servers: Servers
+    tls_dir: Path | None = None
 
     def with_free_ports(self) -> "Settings":
         """The same on ports that nobody uses, for a stack beside others."""
@@ -94,7 +96,18 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
             redis_url=environment.get("REDIS_URL") or None,
             smtp_url=environment.get("AUTH_SMTP_URL") or None,
         ),
+        tls_dir=_tls_dir(environment),
     )
+
+
+def _tls_dir(environment: Mapping[str, str]) -> Path | None:
+    """The folder that makes a stack one with TLS; a service alone cannot be, as the commands call both alike."""
+    folder = environment.get("PARLEY_TLS_DIR")
+    given = [name for name in _FILES_OF_TLS if environment.get(name)]
+    if given:
+        advice = "set PARLEY_TLS_DIR to a folder that `make certificates` made."
+        raise Refusal(f"{given[0]} is for a service that is started by hand. For both at once, {advice}")
+    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _listener(environment: Mapping[str, str], prefix: str, port: int, ops_port: int) -> Listener:

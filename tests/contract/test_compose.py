@@ -18,12 +18,13 @@ from redis.exceptions import NoPermissionError
 from auth_service.config import AuthConfig
 from chat_service.config import ChatConfig
 from shared import config as settings
-from shared import ops
+from shared import ops, tls
 from shared.config import ServiceConfig
 from shared.ops import Readiness
 from tests.authtest import auth_config, running_auth
 from tests.grpc_errors import failure
 from tests.servers import ROOT, Servers, TestDatabase
+from tools import certificates
 
 DEPLOY = ROOT / "deploy"
 
@@ -42,6 +43,7 @@ def load(path: Path) -> dict[str, Any]:
 
 COMPOSE = load(ROOT / "docker-compose.yml")
 SCALE = load(DEPLOY / "compose.scale.yml")
+TLS = load(DEPLOY / "compose.tls.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EVERYTHING = SERVICES | {"gateway": SCALE["services"]["gateway"]}
 CONFIGS = {"auth": AuthConfig, "chat": ChatConfig}
@@ -165,6 +167,29 @@ def test_a_service_starts_in_production_with_just_the_secrets_of_its_container(
     assert len(config.key_ring.present) == 32
     redis_password = (secrets / "redis_password").read_text().strip()
     assert config.redis_url.get_secret_value() == f"redis://parley:{redis_password}@redis:6379/0"
+
+
+@both_configs
+def test_with_the_file_for_tls_a_service_starts_in_production_without_any_plaintext_grpc(
+    name: str, secrets: Path, tmp_path: Path, bare_environment: pytest.MonkeyPatch
+) -> None:
+    """R54."""
+    certificates.write(tmp_path / "tls")
+    added = TLS["services"][name]
+    (mount,) = added["volumes"]
+    assert (mount["target"], mount["read_only"]) == ("/run/tls", True)
+    assert mount["source"] == f"${{PARLEY_SECRETS_DIR:-.parley-secrets}}/tls/{name}"
+    for variable, value in (said(name) | added["environment"]).items():
+        bare_environment.setenv(variable, value.replace("/run/tls", str(tmp_path / "tls" / name)))
+    bare_environment.setenv("PARLEY_SECRETS_DIR", str(handed_over(name, secrets, tmp_path / "run")))
+    config = settings.read(CONFIGS[name])
+    assert (config.production, config.allow_plaintext) == (True, False)
+    assert config.tls is not None
+    assert tls.read(config.tls).identity is not None
+    assert (config.tls.authority is not None) == (name == "auth")
+    if isinstance(config, ChatConfig):
+        assert config.auth_tls is not None
+        assert tls.read(config.auth_tls).identity is not None
 
 
 @pytest.mark.parametrize("secret", ["auth_database_url", "redis_url"])

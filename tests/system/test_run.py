@@ -16,6 +16,7 @@ import pytest
 
 from shared.embedded import free_port, scratch_folder
 from shared.processes import command_line, wait_until
+from tools import certificates
 from tools.folder import DataFolder, Stack
 from tools.settings import ROOT
 from tools.stack import running_stack
@@ -90,16 +91,22 @@ def secrets_of(data_dir: Path) -> list[str]:
     return [file.read_text() for file in (data_dir / "secrets").iterdir()]
 
 
-def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
-    with running(folder / "state") as run:
+@pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "TLS"])
+def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(folder: Path, tls: object) -> None:
+    settings = {}
+    if tls:
+        certificates.write(folder / "tls")
+        settings = {"PARLEY_TLS_DIR": str(folder / "tls")}
+    with running(folder / "state", **settings) as run:
         stack = run.ready()
         printed = re.search(r"^# Sign up.*?(?=^# The same by name)", run.text(), re.DOTALL | re.MULTILINE)
         assert printed is not None
-        script = printed[0].replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+        script = re.sub(r"(?<!/)\.venv/bin/", f"{Path(sys.executable).parent}/", printed[0])
         done = subprocess.run(["bash", "-euc", script], capture_output=True, check=False, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         before, after = done.stdout.index('"active": true'), done.stdout.index('"inactiveReason"')
         assert before < done.stdout.index('"Hello"') < done.stdout.rindex('"refreshToken"') < after
+        assert call(run, "LogIn", '{"email": "ada@example.com", "password": "a walk in the long rain"}').returncode == 0
         shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
         assert not [secret for secret in secrets_of(run.data_dir) if secret in shown or secret in run.text()]
         assert run.end(signal.SIGINT) == 0

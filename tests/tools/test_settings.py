@@ -74,3 +74,10 @@ def test_one_port_for_two_things_is_refused_with_both_variables() -> None:
     port = str(free_port())
     with pytest.raises(Refusal, match=f"AUTH_PORT and AUTH_OPS_PORT are both {port}"):
         settings.read({"AUTH_PORT": port, "AUTH_OPS_PORT": port}).require_free_ports()
+
+
+def test_a_folder_of_certificates_makes_a_stack_with_tls_and_one_service_alone_is_refused(tmp_path: Path) -> None:
+    assert settings.read({}).tls_dir is None
+    assert settings.read({"PARLEY_TLS_DIR": str(tmp_path)}).tls_dir == tmp_path
+    with pytest.raises(Refusal, match="CHAT_AUTH_CA_FILE is for a service that is started by hand"):
+        settings.read({"CHAT_AUTH_CA_FILE": "ca.pem"})
