@@ -28,6 +28,11 @@ class Ended:
     output: str
     errors: str
 
+    @property
+    def last_line(self) -> str:
+        """What it ended with."""
+        return self.errors.splitlines()[-1]
+
 
 def environment(database: TestDatabase, redis_url: str, **settings: str) -> dict[str, str]:
     """Everything that a service needs, and nothing of what surrounds the tests."""
