@@ -216,3 +216,12 @@ class ImportResult:
     verdict: ImportVerdict
     user_id: UUID | None = None
     violations: Sequence[FieldViolation] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedRow:
+    """A sealed text, the name of its row in its table, and the context that it was sealed in."""
+
+    id: UUID | str
+    sealed: bytes = field(repr=False)
+    context: bytes

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 
-from auth_service import cleanup, key_rotation, revocations
+from auth_service import cleanup, key_rotation, resealing, revocations
 from auth_service.access_tokens import Minter
 from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
@@ -29,6 +29,7 @@ from auth_service.one_time_codes import OneTimeSecrets
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.refresh_tokens import RefreshTokens
+from auth_service.resealing import Resealing, SealedTable
 from auth_service.revocations import Revocations
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
@@ -42,6 +43,8 @@ from auth_service.rpc.user_imports import UserImports
 from auth_service.service_keys import ServiceKeys
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
+from auth_service.store import mail_outbox
+from auth_service.store import signing_keys as signing_key_rows
 from auth_service.store.cache_epochs import CacheEpochs
 from auth_service.verification import OwnCallers, TokenVerifier
 from protos.auth.v1 import account_service_pb2 as account_pb2
@@ -63,6 +66,7 @@ log = structlog.get_logger()
 _OWN_AUDIENCE: Final = "auth"
 _DOMAIN: Final = "auth.parley"
 _SIGNING_KEYS: Final = "signing keys"
+_MAIL: Final = "mail"
 _PAY_SECONDS: Final = 1.0
 _INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens")
 
@@ -78,6 +82,7 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         held.background.every(key_rotation.TICK_SECONDS, "signing key rotation", rotation.move_on)
         signing = Keys(held.control, config.key_ring.sealing(_SIGNING_KEYS))
         await signing.start(held.background)
+        held.background.every(resealing.PAUSE_SECONDS, "resealing", _resealing(config, held).work)
         held.background.every(_PAY_SECONDS, "cache debts", cleanup.Debts(held.control, cache).pay)
         passwords = Passwords(config.hash_threads, failure_seconds=config.failed_log_in_seconds)
         directory = Directory(held.database, cache)
@@ -117,9 +122,29 @@ def _key_rotation(config: AuthConfig, held: Resources) -> KeyRotation:
     return KeyRotation(held.control, config.key_ring.sealing(_SIGNING_KEYS), config.rotation_plan)
 
 
+def _resealing(config: AuthConfig, held: Resources) -> Resealing:
+    """What follows a change of the master key: every table with a sealed column belongs here."""
+    sealing = config.key_ring.sealing
+    tables = [
+        SealedTable(
+            name="signing_keys",
+            keys=sealing(_SIGNING_KEYS),
+            find=signing_key_rows.list_sealed_otherwise,
+            replace=signing_key_rows.reseal,
+        ),
+        SealedTable(
+            name="mail_outbox",
+            keys=sealing(_MAIL),
+            find=mail_outbox.list_sealed_otherwise,
+            replace=mail_outbox.reseal,
+        ),
+    ]
+    return Resealing(held.database, config.key_ring, tables, config.lifetimes.idle)
+
+
 def _outbox(config: AuthConfig, held: Resources, secrets: OneTimeSecrets) -> Outbox:
     """The outbox, emptied for as long as the service runs where there is a mail server."""
-    outbox = Outbox(config.key_ring.sealing("mail"))
+    outbox = Outbox(config.key_ring.sealing(_MAIL))
     if config.mail_route is None:
         log.warning("no mail is sent: AUTH_SMTP_URL is not set")
         return outbox

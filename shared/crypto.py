@@ -39,6 +39,11 @@ class KeyRing:
         """What signs for one purpose."""
         return MacKeys(self._all(purpose))
 
+    @property
+    def key_ids(self) -> tuple[bytes, ...]:
+        """What the master keys are called where it is noted that they are in use, the present one first."""
+        return tuple(map(_key_id, self._all("key id")))
+
     def _all(self, purpose: str) -> tuple[bytes, ...]:
         return tuple(_derive(master, purpose) for master in (self.present, self.former) if master is not None)
 

@@ -35,6 +35,9 @@ feed_interruptions = Counter("parley_feed_interruptions", "Streams of revocation
 revocation_watchers = Gauge("parley_revocation_watchers", "Services that watch revocations here.")
 revocations_kept = Gauge("parley_revocations_kept", "Revocations in memory that a living access token may have missed.")
 tokens_verified = Counter("parley_tokens_verified", "Access tokens checked, by result.", ["result"])
+sealed_otherwise = Gauge(
+    "parley_sealed_otherwise", "Rows that the present master key has still to seal, or cannot open.", ["table"]
+)
 signing_keys = Gauge("parley_signing_keys", "Keys that access tokens are accepted of, by state.", ["state"])
 cleanup_rows = Counter("parley_cleanup_rows", "Rows removed in the background.", ["task"])
 cleanup_backlog = Gauge(

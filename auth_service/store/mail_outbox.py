@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from auth_service.models import SealedRow
 from shared import sql
 from shared.db import Executor
 
@@ -74,3 +75,14 @@ async def backlog(executor: Executor, limit: int) -> Backlog:
     row = await executor.fetch_one(queries.backlog, limit)
     assert row is not None  # noqa: S101 - a count is always a row
     return Backlog(waiting=row["waiting"], oldest_seconds=row["oldest_seconds"])
+
+
+async def list_sealed_otherwise(executor: Executor, key_id: bytes, limit: int) -> list[SealedRow]:
+    """Mails that another key than the one with this id has sealed."""
+    rows = await executor.fetch_all(queries.list_sealed_otherwise, key_id, limit)
+    return [SealedRow(id=row["id"], sealed=row["content_sealed"], context=row["id"].bytes) for row in rows]
+
+
+async def reseal(executor: Executor, row: SealedRow, sealed: bytes) -> bool:
+    """Seal a mail anew; False where it was sent meanwhile."""
+    return await executor.fetch_value(queries.reseal, row.id, row.sealed, sealed) is not None

@@ -61,3 +61,17 @@ WITH expired AS (
     DELETE FROM mail_outbox m USING expired WHERE m.id = expired.id RETURNING m.id
 )
 SELECT count(*) FROM deleted;
+
+-- name: list_sealed_otherwise
+-- Mails that another key sealed; there are few at any time.
+-- $1 the id of the key that seals now, $2 how many
+-- index: none, because it reads the whole of a small table
+SELECT id, content_sealed
+FROM mail_outbox
+WHERE failure IS NULL AND expire_time > now() AND substr(content_sealed, 1, 8) <> $1
+LIMIT $2;
+
+-- name: reseal
+-- $1 id, $2 the content as it was sealed, $3 as it is now
+-- index: mail_outbox_pkey
+UPDATE mail_outbox SET content_sealed = $3 WHERE id = $1 AND content_sealed = $2 RETURNING id;

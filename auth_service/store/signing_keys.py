@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from auth_service.models import KeyState, SigningKeyRow, SigningKeyStatus
+from auth_service.models import KeyState, SealedRow, SigningKeyRow, SigningKeyStatus
 from shared import ids, sql
 from shared.db import Database, Executor
 
@@ -110,6 +110,18 @@ async def remove_retired(executor: Executor, retention: timedelta) -> list[str]:
 async def replace_all(executor: Executor, key: SigningKeyRow, author: Author) -> None:
     """Let this key sign, and end every other."""
     await executor.fetch_value(queries.replace_all, *_values(key), *author.values())
+
+
+async def list_sealed_otherwise(database: Database, key_id: bytes, limit: int) -> list[SealedRow]:
+    """Private halves that another key than the one with this id has sealed."""
+    rows = await database.fetch_all(queries.list_sealed_otherwise, key_id, limit)
+    return [SealedRow(id=row["kid"], sealed=row["private_key_sealed"], context=row["kid"].encode()) for row in rows]
+
+
+async def reseal(database: Database, row: SealedRow, sealed: bytes) -> bool:
+    """Seal a private half anew; False where it has changed meanwhile."""
+    async with changing(database) as tx:
+        return await tx.fetch_value(queries.reseal, row.id, row.sealed, sealed) is not None
 
 
 def _values(key: SigningKeyRow) -> tuple[object, ...]:

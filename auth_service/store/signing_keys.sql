@@ -137,3 +137,16 @@ WITH gone AS (
     DELETE FROM signing_keys k USING gone WHERE k.kid = gone.kid RETURNING k.kid
 )
 SELECT count(*) FROM deleted;
+
+-- name: list_sealed_otherwise
+-- $1 the id of the key that seals now, $2 how many
+-- index: none, because it reads the whole of a small table
+SELECT kid, private_key_sealed
+FROM signing_keys
+WHERE substr(private_key_sealed, 1, 8) <> $1
+LIMIT $2;
+
+-- name: reseal
+-- $1 kid, $2 the private half as it was sealed, $3 as it is now
+-- index: signing_keys_pkey
+UPDATE signing_keys SET private_key_sealed = $3 WHERE kid = $1 AND private_key_sealed = $2 RETURNING kid;

@@ -10,9 +10,11 @@ from auth_service import cleanup
 from auth_service.key_rotation import RETENTION
 from auth_service.keys import _POLL_SECONDS, JWKS_MAX_AGE, OVERLAP
 from auth_service.models import KeyState, SigningAlgorithm
+from auth_service.store import signing_keys
 from auth_service.store.signing_keys import Author
 from shared import clock
 from shared.access_tokens import LEEWAY_SECONDS
+from shared.cleanup import CleanUp
 from shared.errors import Unavailable
 from tests.auth.replicas import NINETY_DAYS, Replica, later, plan, replica, states
 from tests.servers import TestDatabase, fetch
@@ -186,7 +188,7 @@ async def test_who_has_not_read_the_keys_for_an_overlap_signs_nothing(
 
 
 async def test_removed_keys_are_forgotten_after_30_days(auth_database: TestDatabase) -> None:
-    [task] = [task for task in cleanup.tasks(timedelta(days=1), "") if task.query.name == "signing_keys.delete_removed"]
+    task = CleanUp(query=signing_keys.queries.delete_removed, args=(cleanup._REMOVED_KEYS_STAY,))
     async with replica(auth_database, reading=False) as one:
         await one.rotation._replace(Author())
         await later(auth_database, timedelta(days=29))
