@@ -61,7 +61,6 @@ class Revocations:
         self._database, self._keys = database, keys
         self._recent = RecentRevocations()
         self._watchers: set[_Watcher] = set()
-        self._keys_changed = False
         self._misheard = ""
         self._hurry = asyncio.Event()
         self._ended: ServiceError | None = None
@@ -72,7 +71,6 @@ class Revocations:
             # Heard first and read then: what commits in between is told twice rather than not at all.
             async for revocation, age in revocations.list_recent(connection, _WINDOW):
                 self._tell(revocation, age)
-            self._keys_changed = True
             while True:
                 self._hurry.clear()
                 await self._beat(connection)
@@ -112,7 +110,6 @@ class Revocations:
             if revocation is not None:
                 self._tell(revocation)
                 return
-            self._keys_changed = True
         self._hurry.set()
 
     def _tell(self, revocation: Revocation, age: float = 0.0) -> None:
@@ -123,10 +120,8 @@ class Revocations:
     async def _beat(self, connection: Executor) -> None:
         if self._misheard:
             raise LookupError(f"a newer version revokes what this one does not know: {self._misheard}")
-        if self._keys_changed:
-            self._keys_changed = False
-            await self._keys.refresh()
         asked, time = clock.monotonic(), clock.now()
+        await self._keys.refresh()
         epoch = await CacheEpochs(connection).read()
         self._recent.forget_old()
         metrics.revocations_kept.set(len(self._recent))

@@ -4,10 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from shared.config import Port, ServiceConfig, TlsFiles
+from shared.config import Port, ServiceConfig, TlsFiles, check_random_key
 
 
 class ChatConfig(ServiceConfig):
@@ -21,6 +21,8 @@ class ChatConfig(ServiceConfig):
     auth_ca_file: Path | None = None
     auth_certificate_file: Path | None = None
     auth_key_file: Path | None = None
+    service_key: Annotated[SecretStr, AfterValidator(check_random_key)] | None = None
+    serve_through_outages: bool = True
     deleted_conversation_days: Annotated[float, Field(gt=0, le=365)] = 30
 
     @property

@@ -1,8 +1,11 @@
 """The one place where chat is put together."""
 
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeAlias
+
+import grpc
+import structlog
 
 from chat_service import cleanup
 from chat_service.components import Components
@@ -27,29 +30,45 @@ from protos.chat.v1 import (
     message_service_pb2_grpc,
 )
 from shared import cleanup as shared_cleanup
+from shared.cache import CacheView
 from shared.grpc import channels
 from shared.grpc.auth_client import AuthClient
 from shared.grpc.runtime import Resources, resources, serving
 from shared.grpc.server import GrpcServer, Service
-from shared.grpc.verifier import RemoteVerifier
+from shared.grpc.verifier import RemoteVerifier, Verifier
+from shared.grpc.verifying import on_shared_cache
 from shared.paging import PageTokens
 
+log = structlog.get_logger()
+
+Know: TypeAlias = "Callable[[ChatConfig, Resources, grpc.aio.Channel], Awaitable[Verifier]]"
 _AUDIENCE: Final = "chat"
 
 
+async def by_tokens(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> Verifier:
+    """Know callers by their access tokens: from the shared cache, or by asking auth each time where chat has no key."""
+    if config.service_key is None:
+        log.warning("CHAT_SERVICE_KEY is not set: asking auth about every access token")
+        return RemoteVerifier(AuthClient(channel, None), _AUDIENCE)
+    auth = AuthClient(channel, config.service_key.get_secret_value())
+    cache = CacheView(held.link)
+    return await on_shared_cache(
+        auth, _AUDIENCE, held.background, cache, serve_through_outages=config.serve_through_outages
+    )
+
+
 @contextlib.asynccontextmanager
-async def build(config: ChatConfig) -> AsyncIterator[GrpcServer]:
-    """Chat, serving until the context ends."""
+async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[GrpcServer]:
+    """Chat, serving until the context ends; callers are known by their tokens unless another way is given."""
     async with (
         resources("parley-chat", config) as held,
         channels.connect(config.auth_target, config.auth_tls) as channel,
     ):
         held.background.spawn("redis link", held.link.run())
         shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
+        verifier = await know(config, held, channel)
         services = _services(config, held)
-        async with serving(
-            config, held, services, RemoteVerifier(AuthClient(channel, None), _AUDIENCE), "chat.parley"
-        ) as server:
+        async with serving(config, held, services, verifier, "chat.parley") as server:
             yield server
 
 

@@ -21,7 +21,7 @@ keep() {
     mv -f "$folder/$1.unfinished" "$folder/$1"
 }
 
-for name in postgres redis grafana_admin auth auth_owner chat chat_owner; do
+for name in postgres redis redis_chat grafana_admin auth auth_owner chat chat_owner; do
     keep "${name}_password" "$(password)"
 done
 for service in auth chat; do
@@ -31,5 +31,7 @@ for service in auth chat; do
     keep "${service}_migration_database_url" \
         "postgresql://parley_${service}_owner:$(value "${service}_owner_password")$at"
 done
-keep auth_service_keys "$(random)"
+keep chat_service_key "$(random)"
+keep auth_service_keys "$(value chat_service_key)"
 keep redis_url "redis://parley:$(value redis_password)@redis:6379/0"
+keep chat_redis_url "redis://parley_chat:$(value redis_chat_password)@redis:6379/0"

@@ -47,7 +47,7 @@ class Auth:
     async def verify(self, access_token: str) -> auth_service_pb2.VerifyTokenResponse:
         return await self.auth.VerifyToken(auth_service_pb2.VerifyTokenRequest(access_token=access_token))
 
-    async def log_out(self, tokens: Tokens) -> None:
+    async def log_out(self, tokens: Tokens | str) -> None:
         await self.auth.LogOut(auth_service_pb2.LogOutRequest(), metadata=bearer(tokens))
 
 

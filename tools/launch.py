@@ -24,9 +24,11 @@ _MIGRATION_SECONDS = 300.0
 _HEALTHY_SECONDS = 60.0
 _GRACE_SECONDS = 20.0
 _HEALTH_NAMES = {"auth": "auth.v1.AuthService", "chat": "chat.v1.ConversationService"}
-_SECRETS = {
-    f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")
-} | {"AUTH_SMTP_URL"}
+_SECRETS = (
+    {"AUTH_SERVICE_KEYS", "CHAT_SERVICE_KEY"}
+    | {f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")}
+    | {"AUTH_SMTP_URL"}
+)
 _BAD_SETTING = 2
 _MAIL_FROM = "Parley <no-reply@parley.test>"
 
@@ -176,6 +178,7 @@ class _Start:
             "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or listeners["auth"].target,
             "REDIS_URL": self._redis_url(),
             f"{prefix}_DATABASE_URL": database.url,
+            **self._service_key(name),
             f"{prefix}_MASTER_KEY": os.environ.get(f"{prefix}_MASTER_KEY") or self._folder.master_key(f"{name}-key"),
         }
 
@@ -186,6 +189,13 @@ class _Start:
                 "AUTH_MAIL_FROM": os.environ.get("AUTH_MAIL_FROM") or _MAIL_FROM,
             }
         return {"AUTH_SMTP_URL": self._settings.servers.smtp_url or ""}
+
+    def _service_key(self, name: str) -> dict[str, str]:
+        """What chat proves itself to auth with, beside the keys that the caller's environment has."""
+        ours = self._folder.master_key("service-key")
+        if name == "auth":
+            return {"AUTH_SERVICE_KEYS": ",".join(filter(None, (os.environ.get("AUTH_SERVICE_KEYS"), ours)))}
+        return {"CHAT_SERVICE_KEY": os.environ.get("CHAT_SERVICE_KEY") or ours}
 
     def _stack(self, services: Mapping[str, Child], databases: Mapping[str, Database]) -> Stack:
         auth, chat = self._settings.listeners["auth"], self._settings.listeners["chat"]

@@ -1,7 +1,8 @@
 """Auth as other services call it: with their service key, within bounded time, and with failures in neutral words."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,18 +53,14 @@ class AuthClient:
     ) -> Sequence[auth_service_pb2.VerifyTokenResponse]:
         """What each token is worth to an audience at this moment; raises Unavailable."""
         request = auth_service_pb2.BatchVerifyTokensRequest(access_tokens=access_tokens, audience=audience)
-        try:
+        with _as_unavailable():
             answer = await self._stub.BatchVerifyTokens(request, timeout=ASK_SECONDS, metadata=self._metadata)
-        except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from None
         return answer.results
 
     async def public_keys(self) -> PublicKeys:
         """The key set as it is now; raises Unavailable."""
-        try:
+        with _as_unavailable():
             answer = await self._stub.GetJwks(auth_service_pb2.GetJwksRequest(), timeout=ASK_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from None
         members = [{field.name: value for field, value in key.ListFields()} for key in answer.keys]
         return PublicKeys(
             keys=jwks.key_set(members),
@@ -74,27 +71,41 @@ class AuthClient:
 
     async def watch(self, silence_seconds: float) -> AsyncGenerator[Watched, None]:
         """The stream of revocations, from its beginning; raises Unavailable when it ends or falls silent."""
-        stream = None
-        try:
+        with _as_unavailable():
             async with asyncio.timeout(silence_seconds):
                 # What counts is when the stream was asked for: connecting first keeps that close to its beginning.
                 await self._channel.channel_ready()
             asked = clock.monotonic()
             stream = self._stub.WatchRevocations(revocations_pb2.WatchRevocationsRequest(), metadata=self._metadata)
-            while True:
-                async with asyncio.timeout(silence_seconds):
-                    news = await stream.read()
-                if isinstance(news, revocations_pb2.WatchRevocationsResponse):
+            try:
+                while True:
+                    async with asyncio.timeout(silence_seconds):
+                        news = await stream.read()
+                    if not isinstance(news, revocations_pb2.WatchRevocationsResponse):
+                        raise Unavailable
                     yield Watched(asked, news)
-                else:
-                    raise Unavailable
-        except grpc.aio.AioRpcError as error:
-            raise _unavailable(error) from None
-        except TimeoutError:
-            raise Unavailable from None
-        finally:
-            if stream is not None:
+            finally:
                 stream.cancel()
+
+
+@contextlib.contextmanager
+def _as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise _unavailable(error) from None
+    except TimeoutError:
+        raise Unavailable from None
+    except asyncio.CancelledError:
+        if _ending():
+            raise
+        raise Unavailable from None  # the channel was closed under the stream, for one with new certificates
+
+
+def _ending() -> bool:
+    """Whether this task itself is being cancelled, and not just a call that it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _unavailable(error: grpc.aio.AioRpcError) -> Unavailable:

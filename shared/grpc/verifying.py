@@ -78,8 +78,13 @@ async def on_feed(
     return LocalVerifier(signatures, FedSessions(feed, when_silent, "feed"), RemoteVerifier(auth, audience))
 
 
-async def on_shared_cache(auth: AuthClient, audience: str, background: Background, cache: CacheView) -> LocalVerifier:
-    """A verifier that reads auth's own entries, and believes the feed while auth cannot be asked."""
+async def on_shared_cache(
+    auth: AuthClient, audience: str, background: Background, cache: CacheView, *, serve_through_outages: bool
+) -> LocalVerifier:
+    """A verifier that reads auth's own entries.
+
+    While auth cannot be asked it believes the feed, for the silence that is allowed, or nothing at all.
+    """
 
     def learn(beat: Beat) -> None:
         cache.learn(beat.epoch, beat.as_of)
@@ -87,7 +92,7 @@ async def on_shared_cache(auth: AuthClient, audience: str, background: Backgroun
     signatures = Signatures(auth, audience, background)
     feed = RevocationFeed(auth, signatures.hear, learn)
     await _begin(feed, signatures, background)
-    outage = FedSessions(feed, WhenSilent.ASK, "outage")
+    outage = FedSessions(feed, WhenSilent.ASK, "outage") if serve_through_outages else None
     return LocalVerifier(signatures, CachedSessions(cache), RemoteVerifier(auth, audience), outage)
 
 

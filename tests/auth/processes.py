@@ -1,4 +1,4 @@
-"""Auth as a process of its own, as operators run it."""
+"""Auth, and other services, as processes of their own, as operators run them."""
 
 import asyncio
 import json
@@ -62,7 +62,15 @@ class Served:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.text = ""
+        self._lines: list[str] = []
+
+    @property
+    def text(self) -> str:
+        return "".join(self._lines)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -73,7 +81,7 @@ class Served:
         """Read on to an event of the log."""
         assert self._process.stderr is not None
         while line := await asyncio.wait_for(self._process.stderr.readline(), START_SECONDS):
-            self.text += line.decode()
+            self._lines.append(line.decode())
             if line.startswith(b"{") and json.loads(line)["event"] == event:
                 return dict(json.loads(line))
             found = re.search(rf"{event}.*?port\S*=\S*?(\d+)", _COLOURS.sub("", line.decode()))
@@ -81,34 +89,61 @@ class Served:
                 return {"event": event, "port": int(found[1])}
         raise AssertionError(f"no {event!r} in {self.text}")
 
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        self._process.kill()
+        await self._process.wait()
+
     async def stop(self) -> int:
         """End it as an operator would, and read the rest."""
         self._process.send_signal(signal.SIGTERM)
         output, errors = await asyncio.wait_for(self._process.communicate(), START_SECONDS)
-        self.text += errors.decode()
+        self._lines.append(errors.decode())
         assert output == b""
         return self._process.returncode or 0
 
 
 @asynccontextmanager
 async def serving(database: TestDatabase, redis_url: str, **settings: str) -> AsyncIterator[tuple[Auth, Served]]:
-    process = await _start(environment(database, redis_url, **settings), "serve")
+    async with (
+        started(environment(database, redis_url, **settings)) as (port, served),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        where = cast("GrpcServer", SimpleNamespace(port=port))
+        yield Auth(where, channel, database, auth_config(database, redis_url)), served
+
+
+@asynccontextmanager
+async def started(settings: dict[str, str], service: str = "auth_service") -> AsyncIterator[tuple[int, Served]]:
+    """A process that serves, and its port."""
+    process = await _start(settings, "serve", service=service)
     served = Served(process)
     try:
-        port = (await served.until("serving"))["port"]
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            where = cast("GrpcServer", SimpleNamespace(port=port))
-            yield Auth(where, channel, database, auth_config(database, redis_url)), served
+        yield (await served.until("serving"))["port"], served
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
 
 
-async def _start(settings: dict[str, str], *arguments: str) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def listening_to(*served: Served) -> AsyncIterator[None]:
+    """Read what the processes write, or their pipes fill up and they wait."""
+    readers = [asyncio.create_task(one.until("stopping")) for one in served]
+    try:
+        yield
+    finally:
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+
+
+async def _start(
+    settings: dict[str, str], *arguments: str, service: str = "auth_service"
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "auth_service", *arguments),
+        *("-m", service, *arguments),
         cwd=ROOT,
         env=settings,
         stdout=asyncio.subprocess.PIPE,

@@ -1,5 +1,6 @@
 """docker-compose.yml hands each container what it needs and no more, and production takes what it hands over."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,15 @@ from redis.exceptions import NoPermissionError
 
 from auth_service.config import AuthConfig
 from chat_service.config import ChatConfig
+from protos.chat.v1 import conversation_service_pb2, conversation_service_pb2_grpc
 from shared import config as settings
-from shared import ops, tls
+from shared import metrics, ops, tls
 from shared.config import ServiceConfig
 from shared.ops import Readiness
-from tests.authtest import auth_config, running_auth
+from tests.authtest import SERVICE_KEY, Auth, auth_config, bearer, running_auth
+from tests.chattest import chat_config, running_chat
 from tests.grpc_errors import failure
-from tests.servers import ROOT, Servers, TestDatabase
+from tests.servers import ROOT, Servers, TestDatabase, fresh_database
 from tools import certificates
 
 DEPLOY = ROOT / "deploy"
@@ -67,9 +71,15 @@ def make_secrets(folder: Path) -> None:
 def handed_over(container: str, secrets: Path, to: Path) -> Path:
     """The folder of secrets as this container sees it."""
     to.mkdir(exist_ok=True)
-    for name in SERVICES[container]["secrets"]:
-        shutil.copy(secrets / name, to)
+    for source, target in secrets_of(SERVICES[container]):
+        shutil.copy(secrets / source, to / target)
     return to
+
+
+def secrets_of(service: dict[str, Any]) -> list[tuple[str, str]]:
+    """The secrets of a container, and the names that they have there."""
+    given = service.get("secrets", [])
+    return [(each, each) if isinstance(each, str) else (each["source"], each["target"]) for each in given]
 
 
 def said(container: str) -> dict[str, str]:
@@ -122,7 +132,7 @@ def test_postgres_and_redis_can_be_reached_from_the_inner_network_only() -> None
 
 def test_every_secret_is_made_and_every_one_that_is_made_is_handed_over(secrets: Path) -> None:
     assert {file.name for file in secrets.iterdir()} == COMPOSE["secrets"].keys()
-    used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
+    used = {source for service in SERVICES.values() for source, _ in secrets_of(service)}
     assert used == COMPOSE["secrets"].keys()
     for name, secret in COMPOSE["secrets"].items():
         assert secret == {"file": f"${{PARLEY_SECRETS_DIR:-.parley-secrets}}/{name}"}
@@ -131,8 +141,10 @@ def test_every_secret_is_made_and_every_one_that_is_made_is_handed_over(secrets:
 def test_secrets_are_for_their_owner_alone_and_no_two_are_the_same(secrets: Path) -> None:
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in secrets.iterdir()} == {0o444}
-    values = [file.read_text() for file in secrets.iterdir()]
+    # What both ends must know to prove it to each other is the same at both.
+    values = [file.read_text() for file in secrets.iterdir() if file.name != "chat_service_key"]
     assert len(set(values)) == len(values)
+    assert (secrets / "chat_service_key").read_text() == (secrets / "auth_service_keys").read_text()
     assert min(len(value) for value in values) > 40
 
 
@@ -165,8 +177,9 @@ def test_a_service_starts_in_production_with_just_the_secrets_of_its_container(
     password = (secrets / f"{role.removeprefix('parley_')}_password").read_text().strip()
     assert config.owner_url == f"postgresql://{role}:{password}@postgres:5432/parley_{name}"
     assert len(config.key_ring.present) == 32
-    redis_password = (secrets / "redis_password").read_text().strip()
-    assert config.redis_url.get_secret_value() == f"redis://parley:{redis_password}@redis:6379/0"
+    user, password_file = ("parley", "redis_password") if name == "auth" else ("parley_chat", "redis_chat_password")
+    redis_password = (secrets / password_file).read_text().strip()
+    assert config.redis_url.get_secret_value() == f"redis://{user}:{redis_password}@redis:6379/0"
 
 
 @both_configs
@@ -215,19 +228,19 @@ def test_production_refuses_a_secret_that_anyone_can_guess(
 
 def test_the_owners_passwords_reach_postgres_and_the_migrations_only() -> None:
     holders = {
-        name: [secret for secret in service.get("secrets", []) if "owner" in secret or "migration" in secret]
+        name: [source for source, _ in secrets_of(service) if "owner" in source or "migration" in source]
         for name, service in SERVICES.items()
     }
     assert {name for name, held in holders.items() if held} == {"postgres", "auth-migrate", "chat-migrate"}
-    assert not [it for it in SERVICES["auth"]["secrets"] if it.startswith("chat")]
-    assert not [it for it in SERVICES["chat"]["secrets"] if it.startswith("auth")]
+    assert not [source for source, _ in secrets_of(SERVICES["auth"]) if source.startswith("chat")]
+    assert not [source for source, _ in secrets_of(SERVICES["chat"]) if source.startswith("auth")]
 
 
 @both_configs
 def test_every_setting_reaches_the_container(name: str) -> None:
     config: type[ServiceConfig] = CONFIGS[name]
     known = {str(field.validation_alias or f"{name}_{it}".upper()) for it, field in config.model_fields.items()}
-    by_file = {secret.upper() for it in (name, f"{name}-migrate") for secret in SERVICES[it]["secrets"]}
+    by_file = {target.upper() for it in (name, f"{name}-migrate") for _, target in secrets_of(SERVICES[it])}
     passed = SERVICES[name]["environment"].keys()
     assert passed == SERVICES[f"{name}-migrate"]["environment"].keys()
     assert passed - {"PARLEY_SECRETS_DIR"} == known - by_file - FIXED
@@ -326,23 +339,36 @@ def test_replicas_leave_the_published_ports_to_the_gateway() -> None:
     assert re.findall(r"http-check connect port (\d+)", balanced) == ["9101", "9102"]
 
 
-@pytest.fixture
-async def least_user(servers: Servers) -> AsyncIterator[tuple[str, Redis]]:
-    """The user of deploy/redis/users.acl on the Redis of the tests, by its URL, and who looks over its shoulder."""
-    default, user = (DEPLOY / "redis" / "users.acl").read_text().splitlines()
+@asynccontextmanager
+async def least_user(servers: Servers, name: str) -> AsyncIterator[tuple[str, Redis]]:
+    """A user of deploy/redis/users.acl on the Redis of the tests, by its URL, and who looks over its shoulder."""
+    default, *users = (DEPLOY / "redis" / "users.acl").read_text().splitlines()
     assert default == "user default off"
-    words = user.replace("#@PASSWORD_DIGEST@", ">of-this-test").split()
+    [words] = [user.split() for user in users if user.split()[1] == name]
+    rules = [">of-this-test" if word.endswith("PASSWORD_DIGEST@") else word for word in words[2:]]
     async with Redis.from_url(servers.redis.url, decode_responses=True) as admin:
-        await admin.execute_command("ACL", "SETUSER", *words[1:])
+        await admin.execute_command("ACL", "SETUSER", name, *rules)
         await admin.acl_log_reset()
-        yield f"redis://parley:of-this-test@127.0.0.1:{servers.redis.port}/0", admin
-        await admin.acl_deluser("parley")
+        yield f"redis://{name}:of-this-test@127.0.0.1:{servers.redis.port}/0", admin
+        await admin.acl_deluser(name)
 
 
-async def test_the_user_of_redis_may_do_all_that_auth_does(
-    auth_database: TestDatabase, least_user: tuple[str, Redis]
+@pytest.fixture
+async def auths_user(servers: Servers) -> AsyncIterator[tuple[str, Redis]]:
+    async with least_user(servers, "parley") as found:
+        yield found
+
+
+@pytest.fixture
+async def chats_user(servers: Servers) -> AsyncIterator[tuple[str, Redis]]:
+    async with least_user(servers, "parley_chat") as found:
+        yield found
+
+
+async def test_auths_user_of_redis_may_do_all_that_auth_does(
+    auth_database: TestDatabase, auths_user: tuple[str, Redis]
 ) -> None:
-    url, admin = least_user
+    url, admin = auths_user
     async with running_auth(auth_database, auth_config(auth_database, url, log_ins_per_address_per_minute=2)) as auth:
         tokens = (await auth.sign_up()).tokens
         verified = await auth.verify(tokens.access_token)
@@ -356,9 +382,36 @@ async def test_the_user_of_redis_may_do_all_that_auth_does(
 
 
 @pytest.mark.parametrize("command", ["FLUSHALL", "CONFIG GET *", "KEYS *", "ACL WHOAMI", "SCRIPT FLUSH", "GET other"])
-async def test_the_user_of_redis_may_do_nothing_else(least_user: tuple[str, Redis], command: str) -> None:
-    url, _ = least_user
+async def test_auths_user_of_redis_may_do_nothing_else(auths_user: tuple[str, Redis], command: str) -> None:
+    url, _ = auths_user
     async with Redis.from_url(url) as redis:
         assert await redis.ping()
+        with pytest.raises(NoPermissionError):
+            await redis.execute_command(*command.split())
+
+
+async def test_chats_user_of_redis_may_do_all_that_chat_does(
+    auth: Auth, servers: Servers, chats_user: tuple[str, Redis]
+) -> None:
+    url, admin = chats_user
+    made = await auth.sign_up()
+    async with fresh_database(servers, "chat") as database:
+        config = chat_config(database, url, f"127.0.0.1:{auth.server.port}", service_key=SERVICE_KEY)
+        async with running_chat(database, config) as chat, asyncio.timeout(20):
+            lists = conversation_service_pb2_grpc.ConversationServiceStub(chat.channel).ListConversations
+            known = metrics.token_sources.labels("cache")
+            before = known._value.get()
+            while known._value.get() == before:
+                await lists(conversation_service_pb2.ListConversationsRequest(), metadata=bearer(made.tokens))
+    assert await admin.acl_log() == []
+
+
+@pytest.mark.parametrize("command", ["SET parley:session:x y", "DEL parley:user:x", "GET parley:user:x", "MGET other"])
+async def test_chats_user_of_redis_may_write_no_session_and_read_nothing_else(
+    chats_user: tuple[str, Redis], command: str
+) -> None:
+    """Whoever takes over chat cannot make anybody an administrator in the cache that auth reads."""
+    url, _ = chats_user
+    async with Redis.from_url(url) as redis:
         with pytest.raises(NoPermissionError):
             await redis.execute_command(*command.split())

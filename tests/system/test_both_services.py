@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -19,7 +19,7 @@ from protos.chat.v1 import (
 )
 from tests.auth import processes
 from tests.auth.forge import forge
-from tests.authtest import Auth, auth_config, bearer, running_auth
+from tests.authtest import SERVICE_KEY, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase, fresh_database, make_master_key
 
@@ -38,6 +38,7 @@ def chat_config(database: TestDatabase, redis_url: str, auth_port: int) -> ChatC
         "master_key": make_master_key(),
         "REDIS_URL": redis_url,
         "auth_target": f"127.0.0.1:{auth_port}",
+        "service_key": SERVICE_KEY,
         "shutdown_grace_seconds": 0,
     }
     return ChatConfig.model_validate(values)
@@ -107,7 +108,7 @@ async def test_chat_takes_tokens_that_are_for_chat_and_have_its_scope(auth: Auth
 async def test_chat_refuses_what_it_cannot_have_verified_and_recovers_with_auth(
     auth_database: TestDatabase, chat_database: TestDatabase, servers: Servers
 ) -> None:
-    """F25: it fails closed, within the caller's deadline, and goes on when auth is back."""
+    """F25: it serves valid callers for the seconds of the silence, then fails closed, and goes on when auth is back."""
     config = auth_config(auth_database, servers.redis.url)
     async with AsyncExitStack() as stack:
         async with running_auth(auth_database, config) as auth:
@@ -119,6 +120,10 @@ async def test_chat_refuses_what_it_cannot_have_verified_and_recovers_with_auth(
             channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{listening.port}"))
             chat = Chat(channel)
             await chat.create(tokens.access_token)
+        assert await _works(chat, tokens.access_token)
+        async with asyncio.timeout(10):
+            while await _works(chat, tokens.access_token):
+                await asyncio.sleep(0.05)
         refused = await failure(chat.create(tokens.access_token))
         assert (refused.code, refused.reason) == (grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE")
         again = auth_config(auth_database, servers.redis.url, AUTH_MASTER_KEY=config.master_key, AUTH_PORT=port)
@@ -135,7 +140,7 @@ async def test_two_processes_of_auth_accept_none_of_ten_thousand_after_log_out(
     async with (
         processes.serving(auth_database, servers.redis.url, AUTH_MASTER_KEY=key) as (first, first_process),
         processes.serving(auth_database, servers.redis.url, AUTH_MASTER_KEY=key) as (second, second_process),
-        _listening_to(first_process, second_process),
+        processes.listening_to(first_process, second_process),
     ):
         await first.sign_up()
         signed_in = await asyncio.gather(*(first.log_in() for _ in range(100)))
@@ -153,18 +158,6 @@ async def test_two_processes_of_auth_accept_none_of_ten_thousand_after_log_out(
         answers = await asyncio.gather(*(server.auth.VerifyToken(single) for server in (first, second)))
         assert (accepted, asked) == (0, 10_000)
         assert not any(answer.active for answer in answers)
-
-
-@asynccontextmanager
-async def _listening_to(*served: processes.Served) -> AsyncIterator[None]:
-    """Read what the processes write, or their pipes fill up and they wait."""
-    readers = [asyncio.create_task(one.until("stopping")) for one in served]
-    try:
-        yield
-    finally:
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
 
 
 async def _works(chat: Chat, token: str) -> bool:
