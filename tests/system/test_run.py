@@ -115,16 +115,14 @@ def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(fold
     assert not (run.data_dir / "stack.json").exists()
 
 
-def test_accounts_survive_a_restart_and_the_second_start_is_quick(folder: Path) -> None:
+def test_accounts_survive_a_restart(folder: Path) -> None:
     account = '{"email": "kept@example.com", "password": "a walk in the long rain"}'
     with running(folder / "state") as run:
         run.ready()
         assert call(run, "SignUp", account).returncode == 0
         assert run.end(signal.SIGTERM) == 0
-    begin = time.monotonic()
     with running(folder / "state") as run:
         run.ready()
-        assert time.monotonic() - begin < 5
         assert call(run, "LogIn", account).returncode == 0
         refused = call(run, "SignUp", account)
         assert (refused.returncode, "reason: EMAIL_TAKEN" in refused.stderr) == (1, True)
