@@ -68,6 +68,7 @@ class Credentials:
 
     user: User
     password_hash: str | None = field(repr=False)
+    password_change_time: datetime | None
     sign_up_request_id: str | None
 
 

@@ -9,7 +9,7 @@ from auth_service.errors import EmailTaken, InvalidCredentials
 from auth_service.issuing import Issuer
 from auth_service.limits import AuthLimits
 from auth_service.mail.notices import Notices
-from auth_service.models import Credentials, Session, SignedIn, Tokens, User
+from auth_service.models import Credentials, Session, SignedIn, Tokens
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.store import sessions, user_tokens, users
@@ -88,14 +88,20 @@ class SignIns:
         credentials = await self._checks.check(command.email, command.password)
         if credentials is None:
             raise InvalidCredentials
-        session = await self._begin(credentials.user, command.device_label)
+        session = await self._begin(credentials, command.device_label)
         self._checks.renew_hash(credentials, command.password)
         return SignedIn(user=credentials.user, session=session, tokens=self._issuer.begin(credentials.user, session))
 
-    async def _begin(self, user: User, device_label: str) -> Session:
-        new = self._new_session(device_label)
-        notice = self._notices.of_new_device(user.id, new.device_label or new.user_agent)
-        session = await sessions.insert(self._database, user.id, new, notice)
+    async def _begin(self, credentials: Credentials, device_label: str) -> Session:
+        user_id, new = credentials.user.id, self._new_session(device_label)
+        session = await sessions.insert(
+            self._database,
+            user_id,
+            new,
+            self._notices.of_new_device(user_id, new.device_label or new.user_agent),
+            by_password=True,
+            password_time=credentials.password_change_time,
+        )
         if session is None:
             raise InvalidCredentials
         return session

@@ -72,10 +72,21 @@ async def find_first(executor: Executor, user_id: UUID) -> Session | None:
     return _session(row) if row else None
 
 
-async def insert(executor: Executor, user_id: UUID, new: NewSession, notice: QueuedMail | None) -> Session | None:
-    """Begin a session; None where the user is not active. The notice goes out where the device or place is new."""
+async def insert(
+    executor: Executor,
+    user_id: UUID,
+    new: NewSession,
+    notice: QueuedMail | None,
+    *,
+    by_password: bool,
+    password_time: datetime | None = None,
+) -> Session | None:
+    """Begin a session; None where the user is not active, or has chosen another password than that of `password_time`.
+
+    The notice goes out where the device or the place is new.
+    """
     mail = notice.values() if notice else (None,) * 4
-    row = await executor.fetch_one(queries.insert, *new.values(), user_id, *mail)
+    row = await executor.fetch_one(queries.insert, *new.values(), user_id, *mail, by_password, password_time)
     return new.started(user_id, row) if row else None
 
 

@@ -25,10 +25,16 @@ LIMIT 1;
 -- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 assurance, $7 its lifetime
 -- $8 token's id, $9 its digest, $10 event, $11 the user, who must be active
 -- $12 mail or null, $13 its kind, $14 its content, sealed, $15 how long it is worth sending
+-- $16 whether by a password, $17 when that one was chosen. The lock on the user lets a change of the password go first,
+-- which would otherwise not see the session that it has to end.
 -- index: users_pkey, idx_sessions_user_id
-WITH session AS (
+WITH account AS (
+    SELECT id FROM users
+    WHERE id = $11 AND state = 'ACTIVE' AND (NOT $16::boolean OR password_change_time IS NOT DISTINCT FROM $17)
+    FOR SHARE
+), session AS (
     INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, assurance, expire_time)
-    SELECT $1, id, $2, $3, $4, $5, $6, now() + $7 FROM users WHERE id = $11 AND state = 'ACTIVE'
+    SELECT $1, id, $2, $3, $4, $5, $6, now() + $7 FROM account
     RETURNING
         user_id, device_label, user_agent, address, auth_methods, assurance, auth_time, create_time, expire_time
 ), token AS (

@@ -76,7 +76,12 @@ async def update_roles(executor: Executor, email: str, roles: Sequence[str], *, 
 
 
 def _credentials(row: Record) -> Credentials:
-    return Credentials(user=user(row), password_hash=row["password_hash"], sign_up_request_id=row["sign_up_request_id"])
+    return Credentials(
+        user=user(row),
+        password_hash=row["password_hash"],
+        password_change_time=row["password_change_time"],
+        sign_up_request_id=row["sign_up_request_id"],
+    )
 
 
 def user(row: Record) -> User:

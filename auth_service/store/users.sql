@@ -12,7 +12,7 @@ WHERE id = any($1::uuid[]);
 -- index: idx_users_email
 SELECT
     id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time,
-    password_hash, sign_up_request_id
+    password_hash, password_change_time, sign_up_request_id
 FROM users
 WHERE email = $1;
 
@@ -22,7 +22,7 @@ WHERE email = $1;
 -- index: idx_users_email, log_in_failures_pkey
 SELECT
     u.id, u.kind, u.email, u.email_verify_time, u.display_name, u.locale, u.roles, u.state, u.purge_time, u.revision,
-    u.create_time, u.update_time, u.password_hash, u.sign_up_request_id,
+    u.create_time, u.update_time, u.password_hash, u.password_change_time, u.sign_up_request_id,
     coalesce(f.failures, 0) AS failures
 FROM (SELECT) one
 LEFT JOIN users u ON u.email = $1
@@ -140,7 +140,7 @@ SELECT id FROM changed;
 -- index: users_pkey
 WITH changed AS (
     UPDATE users
-    SET password_hash = $2, revision = revision + 1, update_time = now()
+    SET password_hash = $2, password_change_time = now(), revision = revision + 1, update_time = now()
     WHERE id = $1 AND state = 'ACTIVE'
     RETURNING id
 ), debt AS (
