@@ -1,5 +1,6 @@
 """ES256 and RS256 by setting: as good as EdDSA for whoever checks, and each key for its own algorithm alone (R27)."""
 
+import contextlib
 import hmac
 import json
 from collections.abc import Callable
@@ -66,6 +67,17 @@ def test_an_rsa_key_is_as_strong_as_the_curves() -> None:
     assert (private.key_size, private.public_key().public_numbers().e) == (3072, 65537)
 
 
+def otherwise_signed(f: Forge) -> dict[str, str]:
+    """By the right key, as PyJWT signs with it for another algorithm than its own."""
+    tokens: dict[str, str] = {}
+    named = {"kid": f.header["kid"], "typ": f.header["typ"]}
+    for algorithm in jwt.algorithms.get_default_algorithms():
+        if algorithm not in ("none", f.header["alg"]):
+            with contextlib.suppress(TypeError, jwt.InvalidKeyError, ValueError):
+                tokens[f"{algorithm} signed by the right key"] = jwt.encode(f.claims, f.private, algorithm, named)
+    return tokens
+
+
 def confused(f: Forge, key: dict[str, str]) -> dict[str, str]:
     """Tokens of another algorithm under the kid of a key that everybody has: CVE-2022-29217 and its family."""
     tokens = {}
@@ -80,7 +92,7 @@ def confused(f: Forge, key: dict[str, str]) -> dict[str, str]:
         header = f.header | {"alg": claimed}
         signed = f"{encode(header)}.{encode(f.claims)}"
         if claimed != f.header["alg"]:
-            tokens[f"{claimed} signed by the right key"] = f.raw(header, f.claims)
+            tokens[f"{claimed} in the header alone"] = f.raw(header, f.claims)
         for name, secret in secrets.items():
             digest = HMACS.get(claimed, sha256)
             tokens[f"{claimed} by HMAC of {name}"] = f"{signed}.{encode(hmac.digest(secret, signed.encode(), digest))}"
@@ -99,7 +111,7 @@ async def test_a_token_of_another_algorithm_or_key_is_refused(
         f = await forge(auth, (await auth.sign_up()).tokens)
         assert f.header["alg"] == algorithm
         assert (await auth.verify(f.token())).active, "the forge makes good tokens"
-        forged = confused(f, (await jwks(auth))[0])
+        forged = confused(f, (await jwks(auth))[0]) | otherwise_signed(f)
         assert len(forged) > 100
         answers = {name: await auth.verify(token) for name, token in forged.items()}
         assert {name for name, it in answers.items() if it.inactive_reason != INACTIVE_REASON_INVALID} == set()

@@ -172,6 +172,18 @@ async def test_the_operator_is_told_when_the_former_key_may_go(
         assert told(logs).count(GO) == 1
 
 
+async def test_a_former_key_that_was_in_use_before_that_was_noted_may_go_too(
+    auth_database: TestDatabase, logs: list[dict[str, object]]
+) -> None:
+    """What it has sealed shows that it was."""
+    async with replica(auth_database, ring=BEFORE, reading=False) as one:
+        during = resealing(one.database, DURING)
+        await during.work()
+        await fetch(auth_database.url, "UPDATE master_keys SET last_use_time = last_use_time - $1::interval", MONTH)
+        await during.work()
+        assert told(logs) == [GO]
+
+
 async def test_a_key_that_is_only_accepted_in_advance_is_not_told_to_be_removed(
     auth_database: TestDatabase, logs: list[dict[str, object]]
 ) -> None:
