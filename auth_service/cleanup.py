@@ -6,6 +6,7 @@ from typing import Final
 from auth_service.store import (
     audit_events,
     cache_debts,
+    log_in_challenges,
     log_in_failures,
     mail_outbox,
     one_time_codes,
@@ -31,9 +32,10 @@ _DEBTS_AT_ONCE: Final = 500
 
 
 def tasks(audit_events_stay: timedelta, user_key_prefix: str) -> list[CleanUp]:
-    """The clean-up of sessions, tokens, failures, revocations, mails, signing keys and deleted accounts."""
+    """The clean-up of sessions, tokens, challenges, failures, revocations, mails, signing keys and deleted accounts."""
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
+        CleanUp(query=log_in_challenges.queries.delete_expired),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
         CleanUp(query=audit_events.queries.delete_old, args=(audit_events_stay,)),
         CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),

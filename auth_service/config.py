@@ -55,6 +55,7 @@ class AuthConfig(ServiceConfig):
     signing_algorithm: SigningAlgorithm = SigningAlgorithm.EDDSA
     signing_key_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 90
     access_token_minutes: Annotated[float, Field(gt=0, le=_MAX_TOKEN_MINUTES, allow_inf_nan=False)] = 10
+    service_name: Annotated[str, Field(min_length=1, max_length=64)] = "Parley"
     session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")

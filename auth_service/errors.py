@@ -61,3 +61,27 @@ class OneTimeCodeInvalid(ServiceError):
     """The link or code is wrong, used or too old: ask for a new one."""
 
     code = Code.UNAUTHENTICATED
+
+
+class ChallengeInvalid(ServiceError):
+    """The log-in was not completed in time, or was completed before: log in again."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class SecondFactorInvalid(ServiceError):
+    """The code or the passkey is not the right one."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class SecondFactorRequired(ServiceError):
+    """This account has a second factor: prove that one, too."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class SecondFactorNotFound(ServiceError):
+    """There is no such second factor, or its enrolment has expired: enrol first."""
+
+    code = Code.FAILED_PRECONDITION

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from shared.errors import RateLimited
 from shared.proxies import neighbourhood
@@ -21,6 +22,10 @@ _ACCOUNT_FAILURES: Final = Limit(name="failures_by_account", amount=45, seconds=
 _MAILS: Final = Limit(name="mails_by_account", amount=5, seconds=_HOUR)
 # NIST SP 800-63B-4 section 3.2.2 allows at most 100 consecutive failures; some may be under way when the last is noted.
 CONSECUTIVE_FAILURES: Final = 90
+# A code of six digits can be guessed. A recovery code and a passkey cannot: they have no budget that an attacker could
+# use up, and let the owner in at any time.
+_PAIR_CODES: Final = Limit(name="codes_by_account_and_address", amount=10, seconds=15 * _MINUTE)
+_ACCOUNT_CODES: Final = Limit(name="codes_by_account", amount=45, seconds=24 * _HOUR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,24 @@ class AuthLimits:
         await asyncio.gather(
             self._limiter.forgive(_PAIR_FAILURES, email, neighbourhood(address)),
             self._limiter.forgive(_ACCOUNT_FAILURES, email),
+        )
+
+    async def take_code(self, user_id: UUID, address: str, failures: int, known: Callable[[], Awaitable[bool]]) -> None:
+        """Count a one-time code before it is checked, so that a burst gets no more of them; raises RateLimited."""
+        await self._limiter.take(_PAIR_CODES, str(user_id), neighbourhood(address))
+        try:
+            await self._limiter.take(_ACCOUNT_CODES, str(user_id))
+            if failures >= CONSECUTIVE_FAILURES:
+                raise RateLimited(limit="consecutive_codes_by_account", retry_after=_HOUR)
+        except RateLimited:
+            if not await known():
+                raise
+
+    async def forgive_codes(self, user_id: UUID, address: str) -> None:
+        """A right code ends the count of the wrong ones before it."""
+        await asyncio.gather(
+            self._limiter.forgive(_PAIR_CODES, str(user_id), neighbourhood(address)),
+            self._limiter.forgive(_ACCOUNT_CODES, str(user_id)),
         )
 
     async def _over(self, email: str) -> RateLimited | None:

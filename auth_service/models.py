@@ -1,10 +1,11 @@
 """The things that auth knows, as values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from hashlib import sha256
+from typing import Final, Self
 from uuid import UUID
 
 from shared.calls import Principal
@@ -12,25 +13,41 @@ from shared.errors import FieldViolation
 from shared.identity import Session, SessionKind, User, UserKind, UserState
 
 __all__ = [
+    "ONE_TIME_CODE",
+    "PASSWORD",
     "ROLES",
+    "TWO_FACTORS",
     "AuditEvent",
     "Caller",
+    "Challenge",
+    "ChallengeRow",
+    "ChallengeToken",
     "Credentials",
+    "FactorChange",
+    "FactorProof",
     "ImportResult",
     "ImportRow",
     "ImportVerdict",
     "InactiveReason",
+    "PendingLogIn",
+    "Proven",
     "RefreshState",
     "RevokeReason",
+    "SecondFactor",
+    "SecondFactors",
     "Session",
     "SessionKind",
     "SignedIn",
     "SigningKeyRow",
+    "Strengthened",
     "Tokens",
+    "TotpEnrolment",
+    "TotpRow",
     "User",
     "UserKind",
     "UserState",
     "Verification",
+    "with_second",
 ]
 
 # What an account may do beside what every user may, as the proto of User lists it.
@@ -118,6 +135,150 @@ class SignedIn:
     user: User
     session: Session
     tokens: Tokens
+
+
+# RFC 8176 section 2: how somebody has proven who they are.
+PASSWORD: Final = "pwd"  # noqa: S105 - a name
+ONE_TIME_CODE: Final = "otp"
+TWO_FACTORS: Final = "mfa"
+
+
+class SecondFactor(StrEnum):
+    """What an account may have beside its password."""
+
+    TOTP = "TOTP"
+    RECOVERY_CODE = "RECOVERY_CODE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondFactors:
+    """What an account has beside its password; the time is when its authenticator app came into use."""
+
+    totp_confirm_time: datetime | None
+    recovery_code_count: int
+
+    @property
+    def required(self) -> bool:
+        """Whether one factor is not enough to sign in."""
+        return self.totp_confirm_time is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """What somebody has proven so far: whose account it is, and by which methods of RFC 8176.
+
+    `password_change_time` is when the password was chosen that was right, where it was a password.
+    """
+
+    user: User
+    methods: tuple[str, ...]
+    password_change_time: datetime | None = None
+
+    @classmethod
+    def by_password(cls, credentials: Credentials, second: Iterable[str] = ()) -> Self:
+        """What a right password proves, and with it a second factor's methods where there are any."""
+        methods = with_second((PASSWORD,), second) if second else (PASSWORD,)
+        return cls(user=credentials.user, methods=methods, password_change_time=credentials.password_change_time)
+
+    @property
+    def password(self) -> tuple[bool, datetime | None]:
+        """Whether it was a password, and when that one was chosen: it must still be the account's."""
+        return PASSWORD in self.methods, self.password_change_time
+
+    @property
+    def assurance(self) -> int:
+        """The authenticator assurance level of NIST SP 800-63B."""
+        return 2 if TWO_FACTORS in self.methods else 1
+
+
+def with_second(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
+    """The methods of one factor and of another, as those of two."""
+    return tuple(dict.fromkeys((*first, *second, TWO_FACTORS)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorProof:
+    """A second factor as it is presented."""
+
+    kind: SecondFactor
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeToken:
+    """What the token of a log-in that lacks its second factor says."""
+
+    id: UUID
+    secret: bytes = field(repr=False)
+
+    @property
+    def digest(self) -> bytes:
+        """What the secret is compared by in the database."""
+        return sha256(b"log-in challenge\n" + self.secret).digest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactorChange:
+    """Who changes their second factors, in which session and from where."""
+
+    user_id: UUID
+    session_id: UUID
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strengthened:
+    """What the session that adds a second factor has proven with it, and its key in the cache."""
+
+    auth_methods: tuple[str, ...]
+    stale: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotpRow:
+    """The authenticator app of an account, and the one that is being enrolled."""
+
+    secret_sealed: bytes | None = field(repr=False)
+    confirm_time: datetime | None
+    pending_sealed: bytes | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TotpEnrolment:
+    """What an authenticator app needs, and until when it can be confirmed."""
+
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeRow:
+    """What a log-in that lacks its second factor may be answered with, and until when."""
+
+    totp: bool
+    recovery_code: bool
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingLogIn:
+    """A log-in whose second factor is being checked."""
+
+    user_id: UUID
+    email: str
+    auth_methods: tuple[str, ...]
+    password_change_time: datetime | None
+    device_label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """What a log-in is answered with that lacks its second factor."""
+
+    token: str = field(repr=False)
+    second_factors: tuple[SecondFactor, ...]
+    expire_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

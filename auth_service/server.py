@@ -12,8 +12,11 @@ from auth_service.access_tokens import Minter
 from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
+from auth_service.admissions import Admissions
+from auth_service.challenges import Challenges
 from auth_service.config import AuthConfig
 from auth_service.directory import Directory
+from auth_service.factors import Factors
 from auth_service.imports import Imports
 from auth_service.issuing import Issuer
 from auth_service.key_rotation import KeyRotation
@@ -28,6 +31,7 @@ from auth_service.mailed_codes import MailedCodes
 from auth_service.one_time_codes import OneTimeSecrets
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
+from auth_service.proofs import Proofs
 from auth_service.refresh_tokens import RefreshTokens
 from auth_service.resealing import Resealing, SealedTable
 from auth_service.revocations import Revocations
@@ -43,9 +47,11 @@ from auth_service.rpc.user_imports import UserImports
 from auth_service.service_keys import ServiceKeys
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
-from auth_service.store import mail_outbox
+from auth_service.step_ups import StepUps
+from auth_service.store import mail_outbox, totp_secrets
 from auth_service.store import signing_keys as signing_key_rows
 from auth_service.store.cache_epochs import CacheEpochs
+from auth_service.totp import Totp
 from auth_service.verification import OwnCallers, TokenVerifier
 from protos.auth.v1 import account_service_pb2 as account_pb2
 from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2_grpc
@@ -67,6 +73,7 @@ _OWN_AUDIENCE: Final = "auth"
 _DOMAIN: Final = "auth.parley"
 _SIGNING_KEYS: Final = "signing keys"
 _MAIL: Final = "mail"
+_TOTP: Final = "totp secrets"
 _PAY_SECONDS: Final = 1.0
 _INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens")
 
@@ -138,6 +145,12 @@ def _resealing(config: AuthConfig, held: Resources) -> Resealing:
             find=mail_outbox.list_sealed_otherwise,
             replace=mail_outbox.reseal,
         ),
+        SealedTable(
+            name="totp_secrets",
+            keys=sealing(_TOTP),
+            find=totp_secrets.list_sealed_otherwise,
+            replace=totp_secrets.reseal,
+        ),
     ]
     return Resealing(held.database, config.key_ring, tables, config.lifetimes.idle)
 
@@ -175,11 +188,15 @@ def _services(
     secrets = OneTimeSecrets(ring.macs("one-time codes"))
     outbox = _outbox(config, held, secrets)
     notices = Notices(outbox, of_new_devices=config.new_device_mail)
-    sign_ins = SignIns(held.database, passwords, checks, limits, issuer, notices)
     sessions = Sessions(held.database, directory, issuer)
     codes = MailedCodes(held.database, outbox, secrets, limits, held.background)
     changes = AccountChanges(held.database, directory, sessions, codes, outbox)
     password_changes = PasswordChanges(changes, codes, passwords, checks, held.database)
+    sealing = ring.sealing(_TOTP)
+    proofs = Proofs(held.database, limits, sealing, ring.derive("log-in failures"))
+    admissions = Admissions(held.database, directory, issuer, verifier, notices)
+    sign_ins = SignIns(held.database, passwords, checks, limits, issuer, admissions)
+    totp = Totp(held.database, directory, sessions, proofs, sealing=sealing, service_name=config.service_name)
     profiles = Accounts(held.database, directory)
     administration = Administration(held.database, directory, sessions)
     tokens = PageTokens(ring.macs("page tokens"))
@@ -187,6 +204,7 @@ def _services(
     auth = AuthService(
         AuthRules(
             sign_ins=sign_ins,
+            challenges=Challenges(held.database, limits, proofs, admissions),
             sessions=sessions,
             verifier=verifier,
             keys=signing,
@@ -204,6 +222,9 @@ def _services(
             changes=changes,
             password_changes=password_changes,
             deletion_grace=config.deletion_grace,
+            step_ups=StepUps(held.database, limits, checks, proofs, admissions),
+            factors=Factors(held.database, proofs),
+            totp=totp,
         )
     )
     admin = AdminService(

@@ -78,13 +78,15 @@ class Sessions:
         await self._directory.forget_sessions([session_id])
         return found
 
-    async def revoke_others(self, principal: Principal) -> int:
+    async def revoke_others(self, principal: Principal, reason: RevokeReason = RevokeReason.REVOKED) -> int:
         """End every sign-in of the caller but the present one, and say how many there were."""
-        return await self.revoke_all(principal.user_id, keep=principal.session_id)
+        return await self.revoke_all(principal.user_id, keep=principal.session_id, reason=reason)
 
-    async def revoke_all(self, user_id: UUID, *, keep: UUID | None = None) -> int:
+    async def revoke_all(
+        self, user_id: UUID, *, keep: UUID | None = None, reason: RevokeReason = RevokeReason.REVOKED
+    ) -> int:
         """End every sign-in of a user, but for one where that is named, and say how many there were."""
-        ended = await self.end_all(self._database, user_id, RevokeReason.REVOKED, keep=keep)
+        ended = await self.end_all(self._database, user_id, reason, keep=keep)
         await self.forget(ended)
         return len(ended)
 

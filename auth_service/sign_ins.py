@@ -5,21 +5,19 @@ from datetime import timedelta
 from typing import Final
 
 from auth_service import refresh_tokens
+from auth_service.admissions import Admissions
 from auth_service.errors import EmailTaken, InvalidCredentials
 from auth_service.issuing import Issuer
 from auth_service.limits import AuthLimits
-from auth_service.mail.notices import Notices
-from auth_service.models import Credentials, Session, SignedIn, Tokens
+from auth_service.models import PASSWORD, Challenge, Credentials, Proven, Session, SignedIn, Tokens
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
-from auth_service.store import sessions, user_tokens, users
-from auth_service.store.sessions import NewSession
-from shared import calls, ids
+from auth_service.store import second_factors, sessions, user_tokens, users
+from shared import calls
 from shared.db import Database
 from shared.errors import RequestIdReused
 
-_BY_PASSWORD: Final = ("pwd",)  # RFC 8176 section 2
-_MAX_USER_AGENT: Final = 256
+_BY_PASSWORD: Final = (PASSWORD,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +50,11 @@ class SignIns:
         checks: PasswordChecks,
         limits: AuthLimits,
         issuer: Issuer,
-        notices: Notices,
+        admissions: Admissions,
     ) -> None:
-        """Hash with `passwords`, and check with `checks`, as often as `limits` allow."""
+        """Hash with `passwords`, and check with `checks`, as often as `limits` allow; let in by `admissions`."""
         self._database, self._passwords, self._checks = database, passwords, checks
-        self._limits, self._issuer, self._notices = limits, issuer, notices
+        self._limits, self._issuer, self._admissions = limits, issuer, admissions
 
     async def sign_up(self, command: SignUp) -> SignedIn:
         """Make an account and sign it in; a repeat with its request_id gets the first account and session."""
@@ -73,7 +71,7 @@ class SignIns:
                 password_hash=password_hash,
                 display_name=command.display_name,
                 request_id=command.request_id,
-                session=self._new_session(command.device_label),
+                session=self._admissions.new_session(_BY_PASSWORD, 1, command.device_label),
             )
         except EmailTaken:
             made = await self._find(command)  # by a call that raced with this one
@@ -82,42 +80,18 @@ class SignIns:
             return await self._repeat_sign_up(command, made)
         return SignedIn(user=user, session=session, tokens=self._issuer.begin(user, session))
 
-    async def log_in(self, command: LogIn) -> SignedIn:
-        """Start a session; an unknown email and a wrong password cannot be told apart."""
+    async def log_in(self, command: LogIn) -> SignedIn | Challenge:
+        """Start a session, or a challenge; an unknown email and a wrong password cannot be told apart."""
         await self._limits.admit_log_in(calls.address())
         credentials = await self._checks.check(command.email, command.password)
         if credentials is None:
             raise InvalidCredentials
-        session = await self._begin(credentials, command.device_label)
-        self._checks.renew_hash(credentials, command.password)
-        return SignedIn(user=credentials.user, session=session, tokens=self._issuer.begin(credentials.user, session))
-
-    async def _begin(self, credentials: Credentials, device_label: str) -> Session:
-        user_id, new = credentials.user.id, self._new_session(device_label)
-        session = await sessions.insert(
-            self._database,
-            user_id,
-            new,
-            self._notices.of_new_device(user_id, new.device_label or new.user_agent),
-            by_password=True,
-            password_time=credentials.password_change_time,
-        )
-        if session is None:
+        proven = Proven.by_password(credentials)
+        admitted = await self._admissions.admit(proven, command.device_label)
+        if admitted is None:
             raise InvalidCredentials
-        return session
-
-    def _new_session(self, device_label: str) -> NewSession:
-        session_id = ids.new_id()
-        return NewSession(
-            id=session_id,
-            device_label=device_label,
-            user_agent=calls.user_agent()[:_MAX_USER_AGENT],
-            address=calls.address(),
-            auth_methods=_BY_PASSWORD,
-            assurance=1,
-            lifetime=self._issuer.lifetimes.session,
-            token_digest=refresh_tokens.digest(session_id),
-        )
+        self._checks.renew_hash(credentials, command.password)
+        return admitted
 
     async def _find(self, command: SignUp) -> Credentials | None:
         """The account that this very sign-up has made before."""
@@ -136,7 +110,15 @@ class SignIns:
         return SignedIn(user=made.user, session=session, tokens=tokens)
 
     async def _renewed(self, session: Session) -> Tokens | None:
-        """Tokens of a session that are good now, however often it was refreshed; None where it has ended."""
+        """Tokens of a session that are good now, however often it was refreshed; None where it has ended.
+
+        None also where the account has a second factor by now: a password alone gives no session then, not even an old
+        one.
+        """
         digest = refresh_tokens.digest(session.id)
         state = await user_tokens.find_refresh(self._database, digest, self._issuer.lifetimes.idle, timedelta())
-        return self._issuer.renew(state) if state and state.alive else None
+        if state is None or not state.alive or state.assurance > 1:
+            return None
+        if (await second_factors.find(self._database, session.user_id)).required:
+            return None
+        return self._issuer.renew(state)

@@ -55,6 +55,7 @@ class Call:
     deadline: float | None = None
     started: float = field(default_factory=clock.monotonic)
     principal: Principal | None = None
+    presented_token: str = field(default="", repr=False)
     code: str = "OK"
     reason: str = ""
 
@@ -83,6 +84,12 @@ def remark(*, principal: Principal | None = None, reason: str = "") -> None:
     call = current.get()
     if call is not None:
         call.principal, call.reason = principal, reason
+
+
+def presented_token() -> str:
+    """The access token that came with a public call, which nobody has checked; empty where there was none."""
+    call = current.get()
+    return call.presented_token if call else ""
 
 
 def address() -> str:

@@ -4,10 +4,10 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import callers, convert, one_time, parse
+from auth_service.rpc import callers, convert, factors, one_time, parse
 from auth_service.rpc.rules import AccountRules
 from protos.auth.v1 import account_service_pb2 as pb
-from protos.auth.v1 import account_service_pb2_grpc
+from protos.auth.v1 import account_service_pb2_grpc, factors_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -64,3 +64,38 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> one_time_pb.DeleteAccountResponse:
         user = await self._rules.changes.delete(callers.caller(), self._rules.deletion_grace)
         return one_time_pb.DeleteAccountResponse(user=convert.user(user))
+
+    async def Reauthenticate(
+        self, request: factors_pb2.ReauthenticateRequest, context: Context
+    ) -> factors_pb2.ReauthenticateResponse:
+        command = factors.reauthentication(request)
+        return factors.reauthenticated(await self._rules.step_ups.reauthenticate(callers.caller(), command))
+
+    async def GetSecondFactors(
+        self, request: factors_pb2.GetSecondFactorsRequest, context: Context
+    ) -> factors_pb2.GetSecondFactorsResponse:
+        return factors.second_factors(await self._rules.factors.find(calls.principal()))
+
+    async def EnrollTotp(
+        self, request: factors_pb2.EnrollTotpRequest, context: Context
+    ) -> factors_pb2.EnrollTotpResponse:
+        return factors.enrolment(await self._rules.totp.enroll(callers.caller()))
+
+    async def ConfirmTotp(
+        self, request: factors_pb2.ConfirmTotpRequest, context: Context
+    ) -> factors_pb2.ConfirmTotpResponse:
+        code = factors.totp_code(request)
+        codes = await self._rules.totp.confirm(callers.caller(), code, revoke_others=request.revoke_other_sessions)
+        return factors_pb2.ConfirmTotpResponse(recovery_codes=codes)
+
+    async def DisableTotp(
+        self, request: factors_pb2.DisableTotpRequest, context: Context
+    ) -> factors_pb2.DisableTotpResponse:
+        await self._rules.totp.disable(callers.caller(), factors.proof(request))
+        return factors_pb2.DisableTotpResponse()
+
+    async def RegenerateRecoveryCodes(
+        self, request: factors_pb2.RegenerateRecoveryCodesRequest, context: Context
+    ) -> factors_pb2.RegenerateRecoveryCodesResponse:
+        codes = await self._rules.factors.regenerate_recovery_codes(calls.principal())
+        return factors_pb2.RegenerateRecoveryCodesResponse(recovery_codes=codes)

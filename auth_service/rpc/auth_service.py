@@ -8,10 +8,10 @@ from google.protobuf.duration_pb2 import Duration
 from grpc.aio import ServicerContext
 
 from auth_service.keys import JWKS_MAX_AGE
-from auth_service.rpc import callers, convert, one_time, parse
+from auth_service.rpc import callers, convert, factors, one_time, parse
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
-from protos.auth.v1 import auth_service_pb2_grpc, resources_pb2, revocations_pb2
+from protos.auth.v1 import auth_service_pb2_grpc, factors_pb2, resources_pb2, revocations_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -30,6 +30,11 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
 
     async def LogIn(self, request: pb.LogInRequest, context: Context) -> pb.LogInResponse:
         return convert.log_in(await self._rules.sign_ins.log_in(parse.log_in(request)))
+
+    async def CompleteLogIn(
+        self, request: factors_pb2.CompleteLogInRequest, context: Context
+    ) -> factors_pb2.CompleteLogInResponse:
+        return factors.completed(await self._rules.challenges.complete(*factors.log_in_completion(request)))
 
     async def LogOut(self, request: pb.LogOutRequest, context: Context) -> pb.LogOutResponse:
         await self._rules.sessions.log_out(calls.principal())

@@ -6,8 +6,10 @@ from typing import Final
 from uuid import UUID
 
 from auth_service.models import (
+    Challenge,
     InactiveReason,
     KeyState,
+    SecondFactor,
     Session,
     SessionKind,
     SignedIn,
@@ -19,7 +21,7 @@ from auth_service.models import (
     Verification,
 )
 from auth_service.revocations import Heartbeat, News
-from protos.auth.v1 import auth_service_pb2, resources_pb2, revocations_pb2, signing_keys_pb2
+from protos.auth.v1 import auth_service_pb2, factors_pb2, resources_pb2, revocations_pb2, signing_keys_pb2
 from shared.grpc.values import duration, timestamp
 from shared.ids import text_of
 from shared.revocations import RevocationKind
@@ -55,6 +57,10 @@ _KEY_STATES: Final = {
     KeyState.SIGNING: signing_keys_pb2.SIGNING_KEY_STATE_SIGNING,
     KeyState.RETIRING: signing_keys_pb2.SIGNING_KEY_STATE_RETIRING,
     KeyState.REMOVED: signing_keys_pb2.SIGNING_KEY_STATE_REMOVED,
+}
+_SECOND_FACTORS: Final = {
+    SecondFactor.TOTP: factors_pb2.SECOND_FACTOR_TOTP,
+    SecondFactor.RECOVERY_CODE: factors_pb2.SECOND_FACTOR_RECOVERY_CODE,
 }
 _ETAG: Final = "r"
 
@@ -126,10 +132,21 @@ def sign_up(model: SignedIn) -> auth_service_pb2.SignUpResponse:
     )
 
 
-def log_in(model: SignedIn) -> auth_service_pb2.LogInResponse:
+def log_in(model: SignedIn | Challenge) -> auth_service_pb2.LogInResponse:
     """The answer to a log-in."""
+    if isinstance(model, Challenge):
+        return auth_service_pb2.LogInResponse(challenge=challenge(model))
     return auth_service_pb2.LogInResponse(
         user=user(model.user), session=session(model.session, model.session.id), tokens=tokens(model.tokens)
+    )
+
+
+def challenge(model: Challenge) -> factors_pb2.LogInChallenge:
+    """What is lacking for a session."""
+    return factors_pb2.LogInChallenge(
+        challenge_token=model.token,
+        second_factors=[_SECOND_FACTORS[kind] for kind in model.second_factors],
+        expire_time=timestamp(model.expire_time),
     )
 
 

@@ -40,7 +40,7 @@ def log_in(request: auth_service_pb2.LogInRequest) -> LogIn:
     violations = Violations()
     command = LogIn(
         email=_email(violations, request.email),
-        password=_present_password(violations, request.password),
+        password=present_password(violations, request.password),
         device_label=violations.text("device_label", request.device_label, longest=_MAX_LABEL),
     )
     violations.done()
@@ -93,7 +93,7 @@ def user_ids(ids: Sequence[str]) -> list[UUID]:
     return list(dict.fromkeys(parsed))
 
 
-def _present_password(violations: Violations, text: str) -> str:
+def present_password(violations: Violations, text: str) -> str:
     """One to check, not to choose: of any kind, but not so long that it could not have been chosen."""
     if not text:
         violations.add("password", "must be set")

@@ -6,6 +6,8 @@ from datetime import timedelta
 from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
+from auth_service.challenges import Challenges
+from auth_service.factors import Factors
 from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
 from auth_service.revocations import Revocations
@@ -14,6 +16,8 @@ from auth_service.rpc.session_pages import SessionPages
 from auth_service.rpc.user_imports import UserImports
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
+from auth_service.step_ups import StepUps
+from auth_service.totp import Totp
 from auth_service.verification import TokenVerifier
 
 
@@ -22,6 +26,7 @@ class AuthRules:
     """What AuthService serves with."""
 
     sign_ins: SignIns
+    challenges: Challenges
     sessions: Sessions
     verifier: TokenVerifier
     keys: Keys
@@ -41,6 +46,9 @@ class AccountRules:
     changes: AccountChanges
     password_changes: PasswordChanges
     deletion_grace: timedelta
+    step_ups: StepUps
+    factors: Factors
+    totp: Totp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Consecutive wrong passwords in Postgres, by email."""
+"""Consecutive wrong passwords in Postgres, by email, and wrong codes, by user."""
 
 from shared import sql
 from shared.db import Executor

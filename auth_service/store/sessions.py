@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.models import RevokeReason, Session, SessionKind
+from auth_service.models import Proven, RevokeReason, Session, SessionKind
 from auth_service.store.mail_outbox import QueuedMail
 from shared import calls, ids, sql
 from shared.db import Executor, Record
@@ -61,6 +61,15 @@ class NewSession:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """The session that a new one takes the place of, the digest of its refresh token, and its key in the cache."""
+
+    session_id: UUID
+    token_digest: bytes
+    stale: str
+
+
 async def find_many(executor: Executor, session_ids: Sequence[UUID]) -> Mapping[UUID, Session]:
     """The sessions with these ids, as far as there are any."""
     return {row["id"]: _session(row) for row in await executor.fetch_all(queries.find_many, session_ids)}
@@ -73,21 +82,19 @@ async def find_first(executor: Executor, user_id: UUID) -> Session | None:
 
 
 async def insert(
-    executor: Executor,
-    user_id: UUID,
-    new: NewSession,
-    notice: QueuedMail | None,
-    *,
-    by_password: bool,
-    password_time: datetime | None = None,
+    executor: Executor, proven: Proven, new: NewSession, *, replaced: Replaced | None, notice: QueuedMail | None
 ) -> Session | None:
-    """Begin a session; None where the user is not active, or has chosen another password than that of `password_time`.
+    """Begin a session, in place of another where one is given. The notice goes out where the device or place is new.
 
-    The notice goes out where the device or the place is new.
+    None where the user is not active, has a second factor and has proven one alone, has chosen another password than
+    the one that was checked, or where the other session has ended.
     """
     mail = notice.values() if notice else (None,) * 4
-    row = await executor.fetch_one(queries.insert, *new.values(), user_id, *mail, by_password, password_time)
-    return new.started(user_id, row) if row else None
+    ended = (replaced.session_id, replaced.token_digest, replaced.stale) if replaced else (None, None, None)
+    row = await executor.fetch_one(
+        queries.insert, *new.values(), proven.user.id, *mail, *proven.password, *ended, ids.new_id()
+    )
+    return new.started(proven.user.id, row) if row else None
 
 
 async def list_all(executor: Executor, user_id: UUID, *, after: UUID | None, limit: int) -> list[Session]:

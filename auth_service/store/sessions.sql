@@ -20,21 +20,43 @@ ORDER BY user_id, id
 LIMIT 1;
 
 -- name: insert
--- A session with its refresh token and the event, in one statement, and with a mail where the account has not been used
--- before from this address or on such a device; versions of the same program are one device.
+-- A session with its refresh token and the event, and the end of the session whose place it takes, in one statement;
+-- and a mail where the account has not been used before from this address or on such a device (versions of the same
+-- program are one device). Whoever has a second factor gets none from one factor alone, on whichever way.
 -- $1 session, $2 device label, $3 user agent, $4 address, $5 methods, $6 assurance, $7 its lifetime
 -- $8 token's id, $9 its digest, $10 event, $11 the user, who must be active
 -- $12 mail or null, $13 its kind, $14 its content, sealed, $15 how long it is worth sending
 -- $16 whether by a password, $17 when that one was chosen. The lock on the user lets a change of the password go first,
 -- which would otherwise not see the session that it has to end.
--- index: users_pkey, idx_sessions_user_id
+-- $18 the session that must end for it, or null, $19 the digest of its refresh token, $20 its cache key, $21 event
+-- index: users_pkey, idx_sessions_user_id, totp_secrets_pkey
 WITH account AS (
     SELECT id FROM users
-    WHERE id = $11 AND state = 'ACTIVE' AND (NOT $16::boolean OR password_change_time IS NOT DISTINCT FROM $17)
-    FOR SHARE
+    WHERE
+        id = $11 AND state = 'ACTIVE' AND (NOT $16::boolean OR password_change_time IS NOT DISTINCT FROM $17)
+        AND ($6 > 1 OR NOT EXISTS (SELECT FROM totp_secrets WHERE user_id = $11 AND secret_sealed IS NOT NULL))
+    FOR SHARE OF users
+), replaced AS (
+    UPDATE sessions s
+    SET revoke_time = now(), revoke_reason = 'REPLACED'
+    FROM account a
+    WHERE s.id = $18 AND s.user_id = a.id AND s.revoke_time IS NULL
+    RETURNING s.id, s.user_id
+), replaced_token AS (
+    UPDATE user_tokens t
+    SET revoke_time = now()
+    FROM replaced r
+    WHERE t.token_digest = $19 AND t.session_id = r.id AND t.revoke_time IS NULL
+), debt AS (
+    INSERT INTO cache_debts (key) SELECT $20 FROM replaced
+), replaced_event AS (
+    INSERT INTO audit_events (id, type, user_id, session_id, address)
+    SELECT $21, 'SESSION_REPLACED', user_id, id, $4 FROM replaced
 ), session AS (
     INSERT INTO sessions (id, user_id, device_label, user_agent, address, auth_methods, assurance, expire_time)
-    SELECT $1, id, $2, $3, $4, $5, $6, now() + $7 FROM account
+    SELECT $1, id, $2, $3, $4, $5, $6, now() + $7
+    FROM account
+    WHERE $18::uuid IS NULL OR EXISTS (SELECT FROM replaced)
     RETURNING
         user_id, device_label, user_agent, address, auth_methods, assurance, auth_time, create_time, expire_time
 ), token AS (
@@ -111,9 +133,10 @@ WITH revoked AS (
 SELECT count(*) FROM revoked;
 
 -- name: revoke_others
--- At most so many of a user's other sessions with their tokens, debts and events.
+-- At most so many of a user's other sessions with their tokens, debts and events; and all log-ins that wait for a
+-- second factor.
 -- $1 the user, $2 the session that stays, or null, $3 the prefix of the cache keys, $4 address, $5 how many, $6 the reason
--- index: idx_sessions_user_active, idx_user_tokens_user_id_type
+-- index: idx_sessions_user_active, idx_user_tokens_user_id_type, log_in_challenges_user_id
 WITH doomed AS (
     SELECT id FROM sessions
     WHERE user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now() AND id IS DISTINCT FROM $2
@@ -136,6 +159,8 @@ WITH doomed AS (
 ), event AS (
     INSERT INTO audit_events (id, type, user_id, session_id, address)
     SELECT gen_random_uuid(), 'SESSION_' || $6, user_id, id, $4 FROM revoked
+), void AS (
+    DELETE FROM log_in_challenges WHERE user_id = $1
 )
 SELECT id FROM revoked;
 

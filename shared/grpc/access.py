@@ -100,7 +100,9 @@ class CheckAccess:
     async def __call__(self, served: ServedCall, proceed: Proceed) -> None:
         """Find out who calls, and refuse who may not."""
         rule = self._rules.get(served.call.method) or self._rule_of_undeclared(served.call.method)
-        if not rule.public:
+        if rule.public:
+            served.call.presented_token = _presented(served.text("authorization"))
+        else:
             served.call.principal = principal = await self._verifier.verify(bearer_token(served.text("authorization")))
             rule.check(principal)
         await proceed()
@@ -128,6 +130,10 @@ def bearer_token(value: str) -> str:
     if value[: len(_BEARER)].lower() != _BEARER:
         raise Unauthenticated
     return value[len(_BEARER) :]
+
+
+def _presented(value: str) -> str:
+    return value[len(_BEARER) :] if value[: len(_BEARER)].lower() == _BEARER else ""
 
 
 def _fresh(principal: Principal) -> bool:

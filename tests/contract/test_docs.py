@@ -1,12 +1,14 @@
 """What docs/operations.md and docs/database.md say in numbers and names is what the code does."""
 
 import re
+from datetime import timedelta
 
 import asyncpg
 import pytest
 
-from auth_service import cleanup as auth_cleanup
 from auth_service import (
+    admissions,
+    challenge_tokens,
     emails,
     key_rotation,
     keys,
@@ -15,10 +17,14 @@ from auth_service import (
     one_time_codes,
     password_hashes,
     passwords,
+    recovery_codes,
     refresh_tokens,
     revocations,
     sessions,
+    totp,
+    totp_codes,
 )
+from auth_service import cleanup as auth_cleanup
 from auth_service.config import AuthConfig
 from auth_service.mail import mails, sender
 from auth_service.mail.mails import MailKind
@@ -31,7 +37,7 @@ from chat_service.store import pages
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
 from shared.db import PoolSettings
-from shared.grpc import auth_client, channels, feed, server, signatures
+from shared.grpc import access, auth_client, channels, feed, server, signatures
 from shared.revocations import RELEVANT_SECONDS
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
 from tools import plans
@@ -77,6 +83,10 @@ def told_pauses() -> str:
     return f"after {first} s, {second} s, {first_ones} and {minutes[-1] // 60} min, then each hour"
 
 
+def minutes(value: timedelta) -> str:
+    return f"{value // timedelta(minutes=1)} min"
+
+
 STATED = [
     ("message received", f"{server.MAX_MESSAGE_BYTES // 2**20} MiB"),
     ("message sent", f"{4 * server.MAX_MESSAGE_BYTES // 2**20} MiB; pages end at {number(pages.MAX_PAGE_BYTES)} bytes"),
@@ -119,6 +129,24 @@ STATED = [
         f"up to {password_hashes.MAX_MEMORY_KIB // 1024} MiB",
     ),
     ("waiting or being hashed", f"{passwords._MAX_QUEUE} and {passwords._MAX_QUEUE // 2} imported"),
+    (
+        "one-time codes for an account from an address",
+        f"{limits._PAIR_CODES.amount} in {limits._PAIR_CODES.seconds // 60} min",
+    ),
+    (
+        "one-time codes for an account from anywhere",
+        f"{limits._ACCOUNT_CODES.amount} in {limits._ACCOUNT_CODES.seconds // 3600} h, {limits.CONSECUTIVE_FAILURES}",
+    ),
+    (
+        "log-in without its second factor",
+        f"{minutes(admissions.CHALLENGE_LIFETIME)}, {admissions.CHALLENGE_ATTEMPTS} answers",
+    ),
+    ("enrolment of an authenticator app", minutes(totp.ENROLMENT_LIFETIME)),
+    ("one-time code", f"{totp_codes.STEP_SECONDS} s, and the {totp_codes.STEP_SECONDS * totp_codes.DRIFT} s before"),
+    ("recovery codes", f"{recovery_codes.AMOUNT}, each once"),
+    ("proof for a call that needs a fresh one", f"{access.STEP_UP_SECONDS // 60} min"),
+    ("`challenge_token`", f"{challenge_tokens.MAX_LENGTH} characters"),
+    ("`recovery_code`", f"{recovery_codes.MAX_LENGTH} characters"),
     ("waiting or being hashed", f"{number(passwords._PATIENCE_SECONDS)} s without one"),
     ("refresh token, former generation", f"{number(sessions.REFRESH_GRACE.total_seconds())} s"),
     ("session without refresh", f"{default(AuthConfig, 'refresh_idle_days')} days"),

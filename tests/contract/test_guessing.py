@@ -5,19 +5,59 @@ one is presented to it, and until presenting it often enough is refused.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import pyotp
 import pytest
 
 from auth_service.rpc.secrets import INTROSPECTION, takes_secret
 from protos.auth.v1 import account_service_pb2, admin_service_pb2, auth_service_pb2
 from protos.auth.v1 import one_time_pb2 as pb
 from protos.auth.v1.auth_service_pb2 import LogInRequest, RefreshTokenRequest
+from protos.auth.v1.factors_pb2 import (
+    CompleteLogInRequest,
+    ConfirmTotpRequest,
+    DisableTotpRequest,
+    EnrollTotpRequest,
+    ReauthenticateRequest,
+)
 from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase
 
 ALLOWED = 3
+
+
+async def signed_in(auth: Auth, number: int) -> tuple[tuple[str, str], ...]:
+    return bearer((await auth.sign_up(f"{number}@example.com")).tokens)
+
+
+async def wrong_password(auth: Auth, number: int) -> Any:
+    request = ReauthenticateRequest(password="not it")
+    return await auth.account.Reauthenticate(request, metadata=await signed_in(auth, number))
+
+
+async def wrong_first_code(auth: Auth, number: int) -> Any:
+    caller = await signed_in(auth, number)
+    secret = (await auth.account.EnrollTotp(EnrollTotpRequest(), metadata=caller)).secret
+    return await auth.account.ConfirmTotp(ConfirmTotpRequest(totp_code=a_wrong_code(secret)), metadata=caller)
+
+
+async def wrong_code(auth: Auth, number: int) -> Any:
+    caller = await signed_in(auth, number)
+    secret = (await auth.account.EnrollTotp(EnrollTotpRequest(), metadata=caller)).secret
+    await auth.account.ConfirmTotp(ConfirmTotpRequest(totp_code=pyotp.TOTP(secret).now()), metadata=caller)
+    return await auth.account.DisableTotp(DisableTotpRequest(totp_code=a_wrong_code(secret)), metadata=caller)
+
+
+def a_wrong_code(secret: str) -> str:
+    """One that no time step near now has."""
+    now = datetime.now(UTC)
+    right = {pyotp.TOTP(secret).at(now, counter_offset=steps) for steps in range(-3, 4)}
+    return next(code for code in map("{:06}".format, range(10)) if code not in right)
+
+
 # They make a secret and check none: what they are given is a new password, or the hash of one.
 SETTING = {"SignUp", "ImportUsers"}
 # How a wrong secret is presented; `number` counts the attempts, so that no budget of one account is what refuses.
@@ -30,6 +70,12 @@ WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
         pb.ResetPasswordRequest(request_token="parley_or_guess", code="12345678", new_password=PASSWORD)
     ),
     "ChangePassword": lambda auth, number: change_password(auth, f"changer{number}@example.com"),
+    "CompleteLogIn": lambda auth, _: auth.auth.CompleteLogIn(
+        CompleteLogInRequest(challenge_token="parley_lc_guess", totp_code="123456")
+    ),
+    "Reauthenticate": wrong_password,
+    "ConfirmTotp": wrong_first_code,
+    "DisableTotp": wrong_code,
     "RefreshToken": lambda auth, _: auth.auth.RefreshToken(RefreshTokenRequest(refresh_token="parley_rt_guess")),
 }
 

@@ -27,7 +27,17 @@ from tools import protos
 
 README = (protos.PROTOS / "README.md").read_text()
 TIMESTAMP = ".google.protobuf.Timestamp"
-SECRETS = {"password", "password_hash", "access_token", "access_tokens", "refresh_token"}
+SECRETS = {
+    "password",
+    "password_hash",
+    "challenge_token",
+    "totp_code",
+    "recovery_code",
+    "recovery_codes",
+    "access_token",
+    "access_tokens",
+    "refresh_token",
+}
 STATUS_CODES = {code.name for code in grpc.StatusCode}
 SHARED_REASONS = range(1, 100)
 CREATING = re.compile(r"(SignUp|Create\w+|SendMessage|Record\w+)Request")
@@ -138,7 +148,7 @@ def test_what_needs_no_token_is_a_short_list() -> None:
     public = {
         name for name, method in methods() if method.options.Extensions[access_pb2.access] == access_pb2.ACCESS_PUBLIC
     }
-    open_calls = ("SignUp", "LogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
+    open_calls = ("SignUp", "LogIn", "CompleteLogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
     by_mail = ("VerifyEmail", "RequestPasswordReset", "ResetPassword", "ConfirmEmailChange", "RestoreAccount")
     assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_mail)}
 

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import account_service_pb2 as protos_dot_auth_dot_v1_dot_account__service__pb2
+from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -76,6 +77,36 @@ class AccountServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
                 _registered_method=True)
+        self.Reauthenticate = channel.unary_unary(
+                '/auth.v1.AccountService/Reauthenticate',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateResponse.FromString,
+                _registered_method=True)
+        self.GetSecondFactors = channel.unary_unary(
+                '/auth.v1.AccountService/GetSecondFactors',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsResponse.FromString,
+                _registered_method=True)
+        self.EnrollTotp = channel.unary_unary(
+                '/auth.v1.AccountService/EnrollTotp',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpResponse.FromString,
+                _registered_method=True)
+        self.ConfirmTotp = channel.unary_unary(
+                '/auth.v1.AccountService/ConfirmTotp',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpResponse.FromString,
+                _registered_method=True)
+        self.DisableTotp = channel.unary_unary(
+                '/auth.v1.AccountService/DisableTotp',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpResponse.FromString,
+                _registered_method=True)
+        self.RegenerateRecoveryCodes = channel.unary_unary(
+                '/auth.v1.AccountService/RegenerateRecoveryCodes',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -147,6 +178,57 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reauthenticate(self, request, context):
+        """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
+        the same device takes its place. An account with a second factor needs both factors.
+        Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSecondFactors(self, request, context):
+        """What the account has beside its password.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrollTotp(self, request, context):
+        """Begins to use an authenticator app, which counts from ConfirmTotp on; until then a former app stays in use. An
+        earlier enrolment that was not confirmed is void.
+        Errors: STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ConfirmTotp(self, request, context):
+        """Puts the authenticator app to use, in place of a former one. The present session is of assurance level 2 from then
+        on; its next access token says so.
+        Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND (nothing was enrolled in the last minutes), SECOND_FACTOR_INVALID,
+        RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableTotp(self, request, context):
+        """Does without the authenticator app. Needs a session of assurance level 2.
+        Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND, SECOND_FACTOR_INVALID, STEP_UP_REQUIRED, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RegenerateRecoveryCodes(self, request, context):
+        """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
+        Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -189,6 +271,36 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.DeleteAccount,
                     request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'Reauthenticate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reauthenticate,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateResponse.SerializeToString,
+            ),
+            'GetSecondFactors': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecondFactors,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsResponse.SerializeToString,
+            ),
+            'EnrollTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrollTotp,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpResponse.SerializeToString,
+            ),
+            'ConfirmTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConfirmTotp,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpResponse.SerializeToString,
+            ),
+            'DisableTotp': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableTotp,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpResponse.SerializeToString,
+            ),
+            'RegenerateRecoveryCodes': grpc.unary_unary_rpc_method_handler(
+                    servicer.RegenerateRecoveryCodes,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -408,6 +520,168 @@ class AccountService:
             '/auth.v1.AccountService/DeleteAccount',
             protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reauthenticate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/Reauthenticate',
+            protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.ReauthenticateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecondFactors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/GetSecondFactors',
+            protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.GetSecondFactorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrollTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/EnrollTotp',
+            protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.EnrollTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConfirmTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/ConfirmTotp',
+            protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.ConfirmTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableTotp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/DisableTotp',
+            protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.DisableTotpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RegenerateRecoveryCodes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/RegenerateRecoveryCodes',
+            protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ auth.v1: who is calling. This file: what signed-in users do with their own accou
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import account_service_pb2 as _account_service_pb2
+from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 import abc as _abc_1
 
@@ -48,6 +49,32 @@ class AccountServiceStub:
     """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
     keeps of it; until then RestoreAccount takes that back.
     Errors: STEP_UP_REQUIRED.
+    """
+    Reauthenticate: _aio.UnaryUnaryMultiCallable[_factors_pb2.ReauthenticateRequest, _factors_pb2.ReauthenticateResponse]
+    """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
+    the same device takes its place. An account with a second factor needs both factors.
+    Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
+    """
+    GetSecondFactors: _aio.UnaryUnaryMultiCallable[_factors_pb2.GetSecondFactorsRequest, _factors_pb2.GetSecondFactorsResponse]
+    """What the account has beside its password."""
+    EnrollTotp: _aio.UnaryUnaryMultiCallable[_factors_pb2.EnrollTotpRequest, _factors_pb2.EnrollTotpResponse]
+    """Begins to use an authenticator app, which counts from ConfirmTotp on; until then a former app stays in use. An
+    earlier enrolment that was not confirmed is void.
+    Errors: STEP_UP_REQUIRED.
+    """
+    ConfirmTotp: _aio.UnaryUnaryMultiCallable[_factors_pb2.ConfirmTotpRequest, _factors_pb2.ConfirmTotpResponse]
+    """Puts the authenticator app to use, in place of a former one. The present session is of assurance level 2 from then
+    on; its next access token says so.
+    Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND (nothing was enrolled in the last minutes), SECOND_FACTOR_INVALID,
+    RATE_LIMITED.
+    """
+    DisableTotp: _aio.UnaryUnaryMultiCallable[_factors_pb2.DisableTotpRequest, _factors_pb2.DisableTotpResponse]
+    """Does without the authenticator app. Needs a session of assurance level 2.
+    Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND, SECOND_FACTOR_INVALID, STEP_UP_REQUIRED, RATE_LIMITED.
+    """
+    RegenerateRecoveryCodes: _aio.UnaryUnaryMultiCallable[_factors_pb2.RegenerateRecoveryCodesRequest, _factors_pb2.RegenerateRecoveryCodesResponse]
+    """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
+    Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +158,68 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
         keeps of it; until then RestoreAccount takes that back.
         Errors: STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def Reauthenticate(
+        self,
+        request: _factors_pb2.ReauthenticateRequest,
+        context: _aio.ServicerContext[_factors_pb2.ReauthenticateRequest, _abc.Awaitable[_factors_pb2.ReauthenticateResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.ReauthenticateResponse]:
+        """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
+        the same device takes its place. An account with a second factor needs both factors.
+        Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSecondFactors(
+        self,
+        request: _factors_pb2.GetSecondFactorsRequest,
+        context: _aio.ServicerContext[_factors_pb2.GetSecondFactorsRequest, _abc.Awaitable[_factors_pb2.GetSecondFactorsResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.GetSecondFactorsResponse]:
+        """What the account has beside its password."""
+
+    @_abc_1.abstractmethod
+    def EnrollTotp(
+        self,
+        request: _factors_pb2.EnrollTotpRequest,
+        context: _aio.ServicerContext[_factors_pb2.EnrollTotpRequest, _abc.Awaitable[_factors_pb2.EnrollTotpResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.EnrollTotpResponse]:
+        """Begins to use an authenticator app, which counts from ConfirmTotp on; until then a former app stays in use. An
+        earlier enrolment that was not confirmed is void.
+        Errors: STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ConfirmTotp(
+        self,
+        request: _factors_pb2.ConfirmTotpRequest,
+        context: _aio.ServicerContext[_factors_pb2.ConfirmTotpRequest, _abc.Awaitable[_factors_pb2.ConfirmTotpResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.ConfirmTotpResponse]:
+        """Puts the authenticator app to use, in place of a former one. The present session is of assurance level 2 from then
+        on; its next access token says so.
+        Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND (nothing was enrolled in the last minutes), SECOND_FACTOR_INVALID,
+        RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def DisableTotp(
+        self,
+        request: _factors_pb2.DisableTotpRequest,
+        context: _aio.ServicerContext[_factors_pb2.DisableTotpRequest, _abc.Awaitable[_factors_pb2.DisableTotpResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.DisableTotpResponse]:
+        """Does without the authenticator app. Needs a session of assurance level 2.
+        Errors: INVALID_FIELDS, SECOND_FACTOR_NOT_FOUND, SECOND_FACTOR_INVALID, STEP_UP_REQUIRED, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def RegenerateRecoveryCodes(
+        self,
+        request: _factors_pb2.RegenerateRecoveryCodesRequest,
+        context: _aio.ServicerContext[_factors_pb2.RegenerateRecoveryCodesRequest, _abc.Awaitable[_factors_pb2.RegenerateRecoveryCodesResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.RegenerateRecoveryCodesResponse]:
+        """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
+        Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _aio.Server) -> None: ...

@@ -6,7 +6,8 @@ auth.v1: who is calling. This file: signing up, in, on and out, and checking tok
 The flow, from the user's side:
 
   1. A new person calls SignUp, a known one LogIn. Both start a session (one sign-in on one device) and return an
-     access token, valid for minutes, and a refresh token, valid for weeks.
+     access token, valid for minutes, and a refresh token, valid for weeks. Where the account has a second factor,
+     LogIn returns a challenge instead, which CompleteLogIn exchanges for the session (factors.proto).
   2. Every other call carries `authorization: Bearer <access token>` in its metadata.
   3. Shortly before the access token expires, or when a call fails with UNAUTHENTICATED, the client calls
      RefreshToken with the refresh token, stores both new tokens, and goes on. If the answer is lost it asks again
@@ -25,6 +26,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import resources_pb2 as _resources_pb2
 import builtins as _builtins
 import sys
@@ -147,13 +149,14 @@ Global___LogInRequest: _TypeAlias = LogInRequest  # noqa: Y015
 
 @_typing.final
 class LogInResponse(_message.Message):
-    """The account, signed in."""
+    """The account, signed in; or `challenge` alone, where the account has a second factor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    CHALLENGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _resources_pb2.User:
         """The account."""
@@ -166,16 +169,21 @@ class LogInResponse(_message.Message):
     def tokens(self) -> _resources_pb2.Tokens:
         """The session's tokens."""
 
+    @_builtins.property
+    def challenge(self) -> _factors_pb2.LogInChallenge:
+        """What CompleteLogIn needs. Where it is set nothing else is, and nobody is signed in yet."""
+
     def __init__(
         self,
         *,
         user: _resources_pb2.User | None = ...,
         session: _resources_pb2.Session | None = ...,
         tokens: _resources_pb2.Tokens | None = ...,
+        challenge: _factors_pb2.LogInChallenge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import auth_service_pb2 as protos_dot_auth_dot_v1_dot_auth__service__pb2
+from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
 
@@ -46,6 +47,11 @@ class AuthServiceStub:
                 '/auth.v1.AuthService/LogIn',
                 request_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInResponse.FromString,
+                _registered_method=True)
+        self.CompleteLogIn = channel.unary_unary(
+                '/auth.v1.AuthService/CompleteLogIn',
+                request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.FromString,
                 _registered_method=True)
         self.LogOut = channel.unary_unary(
                 '/auth.v1.AuthService/LogOut',
@@ -123,8 +129,19 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LogIn(self, request, context):
-        """Starts a session for an account. A wrong password and an unknown email have the same answer after the same time.
+        """Starts a session for an account, or a challenge where the account has a second factor. A wrong password and an
+        unknown email have the same answer after the same time. Where the call carries the access token of a session of the
+        same account, that session ends: a log-in takes its place.
         Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompleteLogIn(self, request, context):
+        """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
+        LogIn does.
+        Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -244,6 +261,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInResponse.SerializeToString,
             ),
+            'CompleteLogIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompleteLogIn,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.SerializeToString,
+            ),
             'LogOut': grpc.unary_unary_rpc_method_handler(
                     servicer.LogOut,
                     request_deserializer=protos_dot_auth_dot_v1_dot_auth__service__pb2.LogOutRequest.FromString,
@@ -360,6 +382,33 @@ class AuthService:
             '/auth.v1.AuthService/LogIn',
             protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_auth__service__pb2.LogInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompleteLogIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/CompleteLogIn',
+            protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.FromString,
             options,
             channel_credentials,
             insecure,

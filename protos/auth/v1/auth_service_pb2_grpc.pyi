@@ -6,7 +6,8 @@ auth.v1: who is calling. This file: signing up, in, on and out, and checking tok
 The flow, from the user's side:
 
   1. A new person calls SignUp, a known one LogIn. Both start a session (one sign-in on one device) and return an
-     access token, valid for minutes, and a refresh token, valid for weeks.
+     access token, valid for minutes, and a refresh token, valid for weeks. Where the account has a second factor,
+     LogIn returns a challenge instead, which CompleteLogIn exchanges for the session (factors.proto).
   2. Every other call carries `authorization: Bearer <access token>` in its metadata.
   3. Shortly before the access token expires, or when a call fails with UNAUTHENTICATED, the client calls
      RefreshToken with the refresh token, stores both new tokens, and goes on. If the answer is lost it asks again
@@ -22,6 +23,7 @@ revoked a moment ago.
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import auth_service_pb2 as _auth_service_pb2
+from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 from protos.auth.v1 import revocations_pb2 as _revocations_pb2
 import abc as _abc_1
@@ -40,8 +42,15 @@ class AuthServiceStub:
     RATE_LIMITED, OVERLOADED.
     """
     LogIn: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogInRequest, _auth_service_pb2.LogInResponse]
-    """Starts a session for an account. A wrong password and an unknown email have the same answer after the same time.
+    """Starts a session for an account, or a challenge where the account has a second factor. A wrong password and an
+    unknown email have the same answer after the same time. Where the call carries the access token of a session of the
+    same account, that session ends: a log-in takes its place.
     Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+    """
+    CompleteLogIn: _aio.UnaryUnaryMultiCallable[_factors_pb2.CompleteLogInRequest, _factors_pb2.CompleteLogInResponse]
+    """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
+    LogIn does.
+    Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
     """
     LogOut: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogOutRequest, _auth_service_pb2.LogOutResponse]
     """Ends the caller's session. When it has returned, no access token and no refresh token of the session is accepted.
@@ -117,8 +126,21 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_service_pb2.LogInRequest,
         context: _aio.ServicerContext[_auth_service_pb2.LogInRequest, _abc.Awaitable[_auth_service_pb2.LogInResponse]],
     ) -> _abc.Awaitable[_auth_service_pb2.LogInResponse]:
-        """Starts a session for an account. A wrong password and an unknown email have the same answer after the same time.
+        """Starts a session for an account, or a challenge where the account has a second factor. A wrong password and an
+        unknown email have the same answer after the same time. Where the call carries the access token of a session of the
+        same account, that session ends: a log-in takes its place.
         Errors: INVALID_FIELDS, INVALID_CREDENTIALS, RATE_LIMITED, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def CompleteLogIn(
+        self,
+        request: _factors_pb2.CompleteLogInRequest,
+        context: _aio.ServicerContext[_factors_pb2.CompleteLogInRequest, _abc.Awaitable[_factors_pb2.CompleteLogInResponse]],
+    ) -> _abc.Awaitable[_factors_pb2.CompleteLogInResponse]:
+        """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
+        LogIn does.
+        Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod

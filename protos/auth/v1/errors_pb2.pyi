@@ -75,7 +75,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STEP_UP_REQUIRED: _ErrorReason.ValueType  # 12
     """PERMISSION_DENIED. The call needs an authentication of the last minutes (the fact `max_age_seconds` says how many),
-    and this session's is older. Have the user prove again who they are, and repeat with the new tokens.
+    and this session's is older; or one with two factors (the fact `assurance_level`), which the account has and this
+    session began without. Have the user prove again who they are, and repeat with the new tokens.
     """
     ERROR_REASON_EMAIL_TAKEN: _ErrorReason.ValueType  # 100
     """ALREADY_EXISTS. An account with this email exists. Log in, or use another email."""
@@ -95,6 +96,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. No such session, or not one of the caller's."""
     ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 105
     """NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
+    ERROR_REASON_CHALLENGE_INVALID: _ErrorReason.ValueType  # 130
+    """UNAUTHENTICATED. The challenge of the log-in is malformed, used, expired, out of attempts, or void because the
+    account has changed; which is not told. Log in again.
+    """
+    ERROR_REASON_SECOND_FACTOR_INVALID: _ErrorReason.ValueType  # 131
+    """UNAUTHENTICATED. The code or the passkey is not the right one, or a code was used before; which is not told. Ask the
+    user again.
+    """
+    ERROR_REASON_SECOND_FACTOR_REQUIRED: _ErrorReason.ValueType  # 132
+    """FAILED_PRECONDITION. The account has a second factor, and the request has none. Ask the user for it, too."""
+    ERROR_REASON_SECOND_FACTOR_NOT_FOUND: _ErrorReason.ValueType  # 133
+    """FAILED_PRECONDITION. The account does not have the second factor that this is about, or the enrolment has expired.
+    Enrol (again).
+    """
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
     ERROR_REASON_ONE_TIME_CODE_INVALID: _ErrorReason.ValueType  # 115
@@ -155,7 +170,8 @@ helps; report it.
 """
 ERROR_REASON_STEP_UP_REQUIRED: ErrorReason.ValueType  # 12
 """PERMISSION_DENIED. The call needs an authentication of the last minutes (the fact `max_age_seconds` says how many),
-and this session's is older. Have the user prove again who they are, and repeat with the new tokens.
+and this session's is older; or one with two factors (the fact `assurance_level`), which the account has and this
+session began without. Have the user prove again who they are, and repeat with the new tokens.
 """
 ERROR_REASON_EMAIL_TAKEN: ErrorReason.ValueType  # 100
 """ALREADY_EXISTS. An account with this email exists. Log in, or use another email."""
@@ -175,6 +191,20 @@ ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 104
 """NOT_FOUND. No such session, or not one of the caller's."""
 ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 105
 """NOT_FOUND. No such user; where the caller's own account was asked for it no longer exists: log out on this device."""
+ERROR_REASON_CHALLENGE_INVALID: ErrorReason.ValueType  # 130
+"""UNAUTHENTICATED. The challenge of the log-in is malformed, used, expired, out of attempts, or void because the
+account has changed; which is not told. Log in again.
+"""
+ERROR_REASON_SECOND_FACTOR_INVALID: ErrorReason.ValueType  # 131
+"""UNAUTHENTICATED. The code or the passkey is not the right one, or a code was used before; which is not told. Ask the
+user again.
+"""
+ERROR_REASON_SECOND_FACTOR_REQUIRED: ErrorReason.ValueType  # 132
+"""FAILED_PRECONDITION. The account has a second factor, and the request has none. Ask the user for it, too."""
+ERROR_REASON_SECOND_FACTOR_NOT_FOUND: ErrorReason.ValueType  # 133
+"""FAILED_PRECONDITION. The account does not have the second factor that this is about, or the enrolment has expired.
+Enrol (again).
+"""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 ERROR_REASON_ONE_TIME_CODE_INVALID: ErrorReason.ValueType  # 115

@@ -30,7 +30,7 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_UNSPECIFIED: _Access.ValueType  # 0
     """Not declared. No server of ours starts with such a method."""
     ACCESS_PUBLIC: _Access.ValueType  # 1
-    """Anybody who can reach the port. A token, where sent, is not looked at."""
+    """Anybody who can reach the port. No token is asked for; where one is sent, only what begins a session looks at it."""
     ACCESS_USER: _Access.ValueType  # 2
     """A signed-in user: an access token of a session that is neither expired nor revoked.
     Without one: UNAUTHENTICATED.
@@ -46,7 +46,7 @@ class Access(_Access, metaclass=_AccessEnumTypeWrapper):
 ACCESS_UNSPECIFIED: Access.ValueType  # 0
 """Not declared. No server of ours starts with such a method."""
 ACCESS_PUBLIC: Access.ValueType  # 1
-"""Anybody who can reach the port. A token, where sent, is not looked at."""
+"""Anybody who can reach the port. No token is asked for; where one is sent, only what begins a session looks at it."""
 ACCESS_USER: Access.ValueType  # 2
 """A signed-in user: an access token of a session that is neither expired nor revoked.
 Without one: UNAUTHENTICATED.
