@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from auth_service import challenge_tokens, refresh_tokens
+from auth_service import ceremonies, challenge_tokens, refresh_tokens
 from auth_service.directory import Directory
 from auth_service.issuing import Issuer
 from auth_service.mail.notices import Notices
-from auth_service.models import Challenge, ChallengeRow, Proven, SecondFactor, SessionKind, SignedIn
+from auth_service.models import Challenge, ChallengeRow, ChallengeToken, Proven, SecondFactor, SessionKind, SignedIn
+from auth_service.passkey_checks import PasskeyChecks
 from auth_service.store import log_in_challenges, sessions
 from auth_service.store.sessions import NewSession, Replaced
 from auth_service.verification import TokenVerifier
@@ -28,11 +29,17 @@ class Admissions:
     """Begins sessions."""
 
     def __init__(
-        self, database: Database, directory: Directory, issuer: Issuer, verifier: TokenVerifier, notices: Notices
+        self,
+        database: Database,
+        directory: Directory,
+        issuer: Issuer,
+        verifier: TokenVerifier,
+        passkeys: PasskeyChecks,
+        notices: Notices,
     ) -> None:
         """`verifier` tells whose the session is that a caller already has; `notices` tell owners of new devices."""
         self._database, self._directory, self._issuer = database, directory, issuer
-        self._verifier, self._notices = verifier, notices
+        self._verifier, self._passkeys, self._notices = verifier, passkeys, notices
 
     def new_session(self, methods: tuple[str, ...], assurance: int, device_label: str) -> NewSession:
         """A session of the present call, to be stored."""
@@ -91,8 +98,15 @@ class Admissions:
         if row is None:
             return None
         return Challenge(
-            token=challenge_tokens.write(token), second_factors=_second_factors(row), expire_time=row.expire_time
+            token=challenge_tokens.write(token),
+            second_factors=_second_factors(row),
+            passkey_options=await self._passkey_options(token, proven.user.id) if row.passkey else "",
+            expire_time=row.expire_time,
         )
+
+    async def _passkey_options(self, token: ChallengeToken, user_id: UUID) -> str:
+        allowed = await self._passkeys.credentials(user_id)
+        return ceremonies.request_options(self._passkeys.party, token.passkey_challenge, allowed, alone=False)
 
     async def _presented(self, user_id: UUID) -> Replaced | None:
         """The session that the caller already has, where it is a sign-in of this user."""
@@ -115,5 +129,9 @@ class Admissions:
 
 
 def _second_factors(row: ChallengeRow) -> tuple[SecondFactor, ...]:
-    offered = {SecondFactor.TOTP: row.totp, SecondFactor.RECOVERY_CODE: row.recovery_code}
+    offered = {
+        SecondFactor.TOTP: row.totp,
+        SecondFactor.PASSKEY: row.passkey,
+        SecondFactor.RECOVERY_CODE: row.recovery_code,
+    }
     return tuple(kind for kind, there in offered.items() if there)

@@ -25,7 +25,9 @@ class Challenges:
         pending = await log_in_challenges.attempt(self._database, token) if token else None
         if token is None or pending is None:
             raise ChallengeInvalid
-        second = await self._proofs.check(pending.user_id, pending.email, proof)
+        second = await self._proofs.check(
+            pending.user_id, pending.email, proof, passkey_challenge=token.passkey_challenge
+        )
         user = await log_in_challenges.consume(self._database, token)
         if user is None:
             raise ChallengeInvalid

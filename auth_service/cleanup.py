@@ -10,6 +10,7 @@ from auth_service.store import (
     log_in_failures,
     mail_outbox,
     one_time_codes,
+    passkey_challenges,
     revocations,
     sessions,
     signing_keys,
@@ -36,6 +37,7 @@ def tasks(audit_events_stay: timedelta, user_key_prefix: str) -> list[CleanUp]:
     return [
         CleanUp(query=user_tokens.queries.delete_dead, args=(_DEAD_TOKENS_STAY,)),
         CleanUp(query=log_in_challenges.queries.delete_expired),
+        CleanUp(query=passkey_challenges.queries.delete_expired),
         CleanUp(query=sessions.queries.delete_ended, args=(_ENDED_SESSIONS_STAY,)),
         CleanUp(query=audit_events.queries.delete_old, args=(audit_events_stay,)),
         CleanUp(query=log_in_failures.queries.delete_old, args=(_FAILURES_STAY,)),

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from auth_service.ceremonies import RelyingParty
 from auth_service.issuing import Lifetimes
 from auth_service.key_rotation import MAX_TOKEN_LIFETIME, RotationPlan
 from auth_service.limits import Volumes
@@ -43,6 +45,17 @@ def _check_link_url(value: str) -> str:
     return value
 
 
+def _may_ask_for_passkeys(origin: str, party: str) -> bool:
+    """Whether browsers let an origin use the passkeys of a relying party (WebAuthn section 5.1.3)."""
+    if origin.startswith("android:apk-key-hash:"):
+        return True
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    local = host == "localhost" or host.endswith(".localhost")
+    secure = parts.scheme == "https" or (parts.scheme == "http" and local)
+    return secure and (host == party or host.endswith(f".{party}")) and origin == f"{parts.scheme}://{parts.netloc}"
+
+
 class AuthConfig(ServiceConfig):
     """What auth is told, each as AUTH_… in the environment."""
 
@@ -55,7 +68,6 @@ class AuthConfig(ServiceConfig):
     signing_algorithm: SigningAlgorithm = SigningAlgorithm.EDDSA
     signing_key_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 90
     access_token_minutes: Annotated[float, Field(gt=0, le=_MAX_TOKEN_MINUTES, allow_inf_nan=False)] = 10
-    service_name: Annotated[str, Field(min_length=1, max_length=64)] = "Parley"
     session_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 90
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
@@ -72,12 +84,20 @@ class AuthConfig(ServiceConfig):
     app_name: Annotated[str, Field(min_length=1, max_length=60)] = "Parley"
     link_url: Annotated[str, AfterValidator(_check_link_url)] = ""
     new_device_mail: bool = True
+    passkey_rp_id: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$", max_length=253)] = "localhost"
+    passkey_origins: str = "http://localhost:3000"
     deleted_account_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
 
     @property
     def look(self) -> Look:
         """How mails present the application."""
         return Look(app_name=self.app_name, link_url=self.link_url)
+
+    @property
+    def relying_party(self) -> RelyingParty:
+        """For whom passkeys are."""
+        origins = tuple(origin.strip() for origin in self.passkey_origins.split(","))
+        return RelyingParty(id=self.passkey_rp_id, name=self.app_name, origins=origins)
 
     @property
     def deletion_grace(self) -> timedelta:
@@ -131,6 +151,16 @@ class AuthConfig(ServiceConfig):
             return None
         by_default = Tls.REQUIRED if self.production else Tls.OFFERED
         return SmtpServer.parse(self.smtp_url.get_secret_value(), by_default), MailFrom.parse(self.mail_from)
+
+    @model_validator(mode="after")
+    def _check_passkey_origins(self) -> Self:
+        for origin in self.relying_party.origins:
+            if not _may_ask_for_passkeys(origin, self.passkey_rp_id):
+                raise ValueError(
+                    f"AUTH_PASSKEY_ORIGINS: {origin!r} must be https:// (http:// for localhost) and a host that is"
+                    f" {self.passkey_rp_id} or under it, without a path; or an android:apk-key-hash"
+                )
+        return self
 
     @model_validator(mode="after")
     def _say_whom_mails_are_from(self) -> Self:

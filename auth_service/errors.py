@@ -85,3 +85,33 @@ class SecondFactorNotFound(ServiceError):
     """There is no such second factor, or its enrolment has expired: enrol first."""
 
     code = Code.FAILED_PRECONDITION
+
+
+class PasskeyInvalid(ServiceError):
+    """This passkey cannot be used to log in: begin again, or log in another way."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class PasskeyNotRegistered(ServiceError):
+    """The authenticator's answer cannot be accepted: begin again."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class PasskeyTaken(ServiceError):
+    """This passkey is registered already."""
+
+    code = Code.ALREADY_EXISTS
+
+
+class TooManyPasskeys(ServiceError):
+    """The account has as many passkeys as it can have: delete one first."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class PasskeyNotFound(ServiceError):
+    """There is no such passkey."""
+
+    code = Code.NOT_FOUND

@@ -17,6 +17,7 @@ __all__ = [
     "PASSWORD",
     "ROLES",
     "TWO_FACTORS",
+    "AddedPasskey",
     "AuditEvent",
     "Caller",
     "Challenge",
@@ -29,6 +30,11 @@ __all__ = [
     "ImportRow",
     "ImportVerdict",
     "InactiveReason",
+    "NewPasskey",
+    "Passkey",
+    "PasskeyCredential",
+    "PasskeyOptions",
+    "PasskeyRow",
     "PendingLogIn",
     "Proven",
     "RefreshState",
@@ -141,6 +147,9 @@ class SignedIn:
 PASSWORD: Final = "pwd"  # noqa: S105 - a name
 ONE_TIME_CODE: Final = "otp"
 TWO_FACTORS: Final = "mfa"
+HARDWARE_KEY: Final = "hwk"
+SOFTWARE_KEY: Final = "swk"  # one that is copied to other devices
+PRESENCE: Final = "user"
 
 
 class SecondFactor(StrEnum):
@@ -148,6 +157,7 @@ class SecondFactor(StrEnum):
 
     TOTP = "TOTP"
     RECOVERY_CODE = "RECOVERY_CODE"
+    PASSKEY = "PASSKEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +166,12 @@ class SecondFactors:
 
     totp_confirm_time: datetime | None
     recovery_code_count: int
+    passkey_count: int
 
     @property
     def required(self) -> bool:
         """Whether one factor is not enough to sign in."""
-        return self.totp_confirm_time is not None
+        return self.totp_confirm_time is not None or self.passkey_count > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +227,11 @@ class ChallengeToken:
         """What the secret is compared by in the database."""
         return sha256(b"log-in challenge\n" + self.secret).digest()
 
+    @property
+    def passkey_challenge(self) -> bytes:
+        """What a passkey signs to complete the log-in; nobody who does not hold the token knows it."""
+        return sha256(b"passkey challenge\n" + self.secret).digest()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactorChange:
@@ -258,6 +274,7 @@ class ChallengeRow:
 
     totp: bool
     recovery_code: bool
+    passkey: bool
     expire_time: datetime
 
 
@@ -278,7 +295,65 @@ class Challenge:
 
     token: str = field(repr=False)
     second_factors: tuple[SecondFactor, ...]
+    passkey_options: str
     expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """A passkey as its owner sees it."""
+
+    id: UUID
+    name: str
+    synced: bool
+    create_time: datetime
+    use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyCredential:
+    """What a browser is told of a passkey, so that it asks the right authenticator in the right way."""
+
+    credential_id: bytes
+    transports: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPasskey:
+    """What an authenticator has made."""
+
+    credential_id: bytes
+    public_key: bytes
+    sign_count: int
+    transports: tuple[str, ...]
+    synced: bool
+    user_verified: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyRow:
+    """What a passkey's answer is checked against, and whose it is."""
+
+    id: UUID
+    public_key: bytes
+    synced: bool
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyOptions:
+    """What a browser gives to an authenticator, as JSON, and until when the answer is good."""
+
+    json: str
+    expire_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedPasskey:
+    """A passkey that was added, with the recovery codes that come with an account's first second factor."""
+
+    passkey: Passkey
+    recovery_codes: list[str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,9 @@ from auth_service.mail.outbox import Outbox
 from auth_service.mail.sender import MailSender
 from auth_service.mailed_codes import MailedCodes
 from auth_service.one_time_codes import OneTimeSecrets
+from auth_service.passkey_checks import PasskeyChecks
+from auth_service.passkey_log_ins import PasskeyLogIns
+from auth_service.passkeys import Passkeys
 from auth_service.password_checks import PasswordChecks
 from auth_service.passwords import Passwords
 from auth_service.proofs import Proofs
@@ -40,6 +43,7 @@ from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.administration import AdminPages
 from auth_service.rpc.auth_service import AuthService
 from auth_service.rpc.authorization import Authorization
+from auth_service.rpc.passkeys import PasskeyPages
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.secrets import LimitGuesses
 from auth_service.rpc.session_pages import SessionPages
@@ -193,10 +197,12 @@ def _services(
     changes = AccountChanges(held.database, directory, sessions, codes, outbox)
     password_changes = PasswordChanges(changes, codes, passwords, checks, held.database)
     sealing = ring.sealing(_TOTP)
-    proofs = Proofs(held.database, limits, sealing, ring.derive("log-in failures"))
-    admissions = Admissions(held.database, directory, issuer, verifier, notices)
+    passkey_checks = PasskeyChecks(held.database, config.relying_party)
+    proofs = Proofs(held.database, limits, passkey_checks, sealing, ring.derive("log-in failures"))
+    admissions = Admissions(held.database, directory, issuer, verifier, passkey_checks, notices)
     sign_ins = SignIns(held.database, passwords, checks, limits, issuer, admissions)
-    totp = Totp(held.database, directory, sessions, proofs, sealing=sealing, service_name=config.service_name)
+    totp = Totp(held.database, directory, sessions, proofs, sealing=sealing, app_name=config.app_name)
+    passkeys = Passkeys(held.database, directory, sessions, proofs, passkey_checks)
     profiles = Accounts(held.database, directory)
     administration = Administration(held.database, directory, sessions)
     tokens = PageTokens(ring.macs("page tokens"))
@@ -205,6 +211,7 @@ def _services(
         AuthRules(
             sign_ins=sign_ins,
             challenges=Challenges(held.database, limits, proofs, admissions),
+            passkey_log_ins=PasskeyLogIns(held.database, limits, passkey_checks, admissions),
             sessions=sessions,
             verifier=verifier,
             keys=signing,
@@ -225,6 +232,8 @@ def _services(
             step_ups=StepUps(held.database, limits, checks, proofs, admissions),
             factors=Factors(held.database, proofs),
             totp=totp,
+            passkeys=passkeys,
+            passkey_pages=PasskeyPages(passkeys, tokens),
         )
     )
     admin = AdminService(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from auth_service.admissions import Admissions
-from auth_service.errors import InvalidCredentials, SecondFactorRequired
+from auth_service.errors import InvalidCredentials, SecondFactorInvalid, SecondFactorRequired
 from auth_service.limits import AuthLimits
 from auth_service.models import Caller, FactorProof, Proven, SignedIn
 from auth_service.password_checks import PasswordChecks
@@ -16,7 +16,7 @@ from shared.errors import Unauthenticated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reauthentication:
-    """What a user proves again."""
+    """What a user proves again: a password, a second factor, or both; `password` is empty where there is none."""
 
     password: str = field(repr=False)
     second: FactorProof | None
@@ -46,6 +46,8 @@ class StepUps:
     async def _prove(self, caller: Caller, command: Reauthentication) -> Proven:
         if command.second is None and (await second_factors.find(self._database, caller.user_id)).required:
             raise SecondFactorRequired
+        if command.second is not None and not command.password:
+            return await self._prove_by_passkey(caller, command.second)
         credentials = await self._checks.check(caller.user.email, command.password)
         if credentials is None or credentials.user.id != caller.user_id:
             raise InvalidCredentials
@@ -53,3 +55,10 @@ class StepUps:
         if command.second is not None:
             second = await self._proofs.check(caller.user_id, caller.user.email, command.second)
         return Proven.by_password(credentials, second)
+
+    async def _prove_by_passkey(self, caller: Caller, passkey: FactorProof) -> Proven:
+        """A passkey alone is enough where it has verified its user."""
+        proven = Proven(user=caller.user, methods=await self._proofs.check(caller.user_id, caller.user.email, passkey))
+        if proven.assurance == 1:
+            raise SecondFactorInvalid
+        return proven

@@ -37,11 +37,11 @@ class Totp:
         proofs: Proofs,
         *,
         sealing: SealingKeys,
-        service_name: str,
+        app_name: str,
     ) -> None:
-        """`sealing` seals the secrets; `service_name` is what an app shows beside its code."""
+        """`sealing` seals the secrets; `app_name` is what stands beside the code in an authenticator."""
         self._database, self._directory, self._sessions, self._proofs = database, directory, sessions, proofs
-        self._sealing, self._service_name = sealing, service_name
+        self._sealing, self._app_name = sealing, app_name
 
     async def enroll(self, caller: Caller) -> TotpEnrolment:
         """A new secret, which counts from its confirmation on."""
@@ -49,7 +49,7 @@ class Totp:
         secret = totp_codes.new_secret()
         sealed = self._sealing.seal(secret.encode(), caller.user_id.bytes)
         expire_time = await totp_secrets.enroll(self._database, caller.user_id, sealed, ENROLMENT_LIFETIME)
-        uri = totp_codes.uri(secret, caller.user.email, self._service_name)
+        uri = totp_codes.uri(secret, caller.user.email, self._app_name)
         return TotpEnrolment(secret=secret, uri=uri, expire_time=expire_time)
 
     async def confirm(self, caller: Caller, code: str, *, revoke_others: bool) -> list[str]:

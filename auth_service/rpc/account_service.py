@@ -4,10 +4,10 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import callers, convert, factors, one_time, parse
+from auth_service.rpc import callers, convert, factors, one_time, parse, passkeys
 from auth_service.rpc.rules import AccountRules
 from protos.auth.v1 import account_service_pb2 as pb
-from protos.auth.v1 import account_service_pb2_grpc, factors_pb2
+from protos.auth.v1 import account_service_pb2_grpc, factors_pb2, passkeys_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -99,3 +99,36 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> factors_pb2.RegenerateRecoveryCodesResponse:
         codes = await self._rules.factors.regenerate_recovery_codes(calls.principal())
         return factors_pb2.RegenerateRecoveryCodesResponse(recovery_codes=codes)
+
+    async def BeginPasskeyRegistration(
+        self, request: passkeys_pb2.BeginPasskeyRegistrationRequest, context: Context
+    ) -> passkeys_pb2.BeginPasskeyRegistrationResponse:
+        options = await self._rules.passkeys.begin_registration(callers.caller())
+        return passkeys_pb2.BeginPasskeyRegistrationResponse(**passkeys.options(options))
+
+    async def FinishPasskeyRegistration(
+        self, request: passkeys_pb2.FinishPasskeyRegistrationRequest, context: Context
+    ) -> passkeys_pb2.FinishPasskeyRegistrationResponse:
+        credential, name = passkeys.registration(request)
+        added = await self._rules.passkeys.finish_registration(
+            callers.caller(), credential, name, revoke_others=request.revoke_other_sessions
+        )
+        return passkeys.registered(added)
+
+    async def ListPasskeys(
+        self, request: passkeys_pb2.ListPasskeysRequest, context: Context
+    ) -> passkeys_pb2.ListPasskeysResponse:
+        page, token = await self._rules.passkey_pages.read(calls.principal(), request)
+        return passkeys_pb2.ListPasskeysResponse(passkeys=map(passkeys.passkey, page), next_page_token=token)
+
+    async def DeletePasskey(
+        self, request: passkeys_pb2.DeletePasskeyRequest, context: Context
+    ) -> passkeys_pb2.DeletePasskeyResponse:
+        await self._rules.passkeys.delete(calls.principal(), passkeys.passkey_id(request))
+        return passkeys_pb2.DeletePasskeyResponse()
+
+    async def BeginPasskeyProof(
+        self, request: passkeys_pb2.BeginPasskeyProofRequest, context: Context
+    ) -> passkeys_pb2.BeginPasskeyProofResponse:
+        options = await self._rules.passkeys.begin_proof(callers.caller())
+        return passkeys_pb2.BeginPasskeyProofResponse(**passkeys.options(options))

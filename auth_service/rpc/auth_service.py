@@ -8,10 +8,10 @@ from google.protobuf.duration_pb2 import Duration
 from grpc.aio import ServicerContext
 
 from auth_service.keys import JWKS_MAX_AGE
-from auth_service.rpc import callers, convert, factors, one_time, parse
+from auth_service.rpc import callers, convert, factors, one_time, parse, passkeys
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
-from protos.auth.v1 import auth_service_pb2_grpc, factors_pb2, resources_pb2, revocations_pb2
+from protos.auth.v1 import auth_service_pb2_grpc, factors_pb2, passkeys_pb2, resources_pb2, revocations_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -35,6 +35,17 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         self, request: factors_pb2.CompleteLogInRequest, context: Context
     ) -> factors_pb2.CompleteLogInResponse:
         return factors.completed(await self._rules.challenges.complete(*factors.log_in_completion(request)))
+
+    async def BeginPasskeyLogIn(
+        self, request: passkeys_pb2.BeginPasskeyLogInRequest, context: Context
+    ) -> passkeys_pb2.BeginPasskeyLogInResponse:
+        options = await self._rules.passkey_log_ins.begin(passkeys.log_in_email(request))
+        return passkeys_pb2.BeginPasskeyLogInResponse(**passkeys.options(options))
+
+    async def FinishPasskeyLogIn(
+        self, request: passkeys_pb2.FinishPasskeyLogInRequest, context: Context
+    ) -> passkeys_pb2.FinishPasskeyLogInResponse:
+        return passkeys.signed_in(await self._rules.passkey_log_ins.finish(*passkeys.log_in(request)))
 
     async def LogOut(self, request: pb.LogOutRequest, context: Context) -> pb.LogOutResponse:
         await self._rules.sessions.log_out(calls.principal())

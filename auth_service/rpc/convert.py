@@ -61,6 +61,7 @@ _KEY_STATES: Final = {
 _SECOND_FACTORS: Final = {
     SecondFactor.TOTP: factors_pb2.SECOND_FACTOR_TOTP,
     SecondFactor.RECOVERY_CODE: factors_pb2.SECOND_FACTOR_RECOVERY_CODE,
+    SecondFactor.PASSKEY: factors_pb2.SECOND_FACTOR_PASSKEY,
 }
 _ETAG: Final = "r"
 
@@ -146,6 +147,7 @@ def challenge(model: Challenge) -> factors_pb2.LogInChallenge:
     return factors_pb2.LogInChallenge(
         challenge_token=model.token,
         second_factors=[_SECOND_FACTORS[kind] for kind in model.second_factors],
+        passkey_options_json=model.passkey_options,
         expire_time=timestamp(model.expire_time),
     )
 

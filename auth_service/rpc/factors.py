@@ -3,7 +3,7 @@
 import re
 from typing import Final, TypeAlias
 
-from auth_service import challenge_tokens, recovery_codes, totp_codes
+from auth_service import ceremonies, challenge_tokens, recovery_codes, totp_codes
 from auth_service.models import FactorProof, SecondFactor, SecondFactors, SignedIn, TotpEnrolment
 from auth_service.rpc import convert, parse
 from auth_service.step_ups import Reauthentication
@@ -29,8 +29,10 @@ def log_in_completion(request: pb.CompleteLogInRequest) -> tuple[str, FactorProo
 def reauthentication(request: pb.ReauthenticateRequest) -> Reauthentication:
     """What a user proves again."""
     violations = Violations()
-    password = parse.present_password(violations, request.password)
     second = _proof(violations, request) if request.WhichOneof("proof") else None
+    password = request.password
+    if password or second is None or second.kind is not SecondFactor.PASSKEY:
+        password = parse.present_password(violations, password)
     violations.done()
     return Reauthentication(password=password, second=second)
 
@@ -58,6 +60,7 @@ def second_factors(model: SecondFactors) -> pb.GetSecondFactorsResponse:
         totp_enabled=since is not None,
         totp_confirm_time=timestamp(since) if since else None,
         recovery_code_count=model.recovery_code_count,
+        passkey_count=model.passkey_count,
     )
 
 
@@ -91,6 +94,14 @@ def _proof(violations: Violations, request: Proving) -> FactorProof:
                 "recovery_code", request.recovery_code, shortest=1, longest=recovery_codes.MAX_LENGTH
             )
             return FactorProof(kind=SecondFactor.RECOVERY_CODE, text=text)
+        case "passkey_credential_json":
+            text = violations.text(
+                "passkey_credential_json",
+                request.passkey_credential_json,
+                shortest=1,
+                longest=ceremonies.MAX_CREDENTIAL,
+            )
+            return FactorProof(kind=SecondFactor.PASSKEY, text=text)
         case _:
             violations.add("proof", "must be set")
             return FactorProof(kind=SecondFactor.RECOVERY_CODE, text="")

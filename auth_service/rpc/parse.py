@@ -12,7 +12,7 @@ from shared.validation import Violations
 
 _MAX_TOKENS: Final = 100
 _MAX_IDS: Final = 100
-_MAX_LABEL: Final = 100
+MAX_LABEL: Final = 100
 _MAX_DISPLAY_NAME: Final = 100
 _WRITABLE: Final = ("display_name",)
 
@@ -28,7 +28,7 @@ def sign_up(request: auth_service_pb2.SignUpRequest) -> SignUp:
         email=email,
         password=request.password,
         display_name=violations.line("display_name", request.display_name, longest=_MAX_DISPLAY_NAME),
-        device_label=violations.text("device_label", request.device_label, longest=_MAX_LABEL),
+        device_label=violations.text("device_label", request.device_label, longest=MAX_LABEL),
         request_id=violations.request_id(request.request_id),
     )
     violations.done()
@@ -41,7 +41,7 @@ def log_in(request: auth_service_pb2.LogInRequest) -> LogIn:
     command = LogIn(
         email=_email(violations, request.email),
         password=present_password(violations, request.password),
-        device_label=violations.text("device_label", request.device_label, longest=_MAX_LABEL),
+        device_label=violations.text("device_label", request.device_label, longest=MAX_LABEL),
     )
     violations.done()
     return command

@@ -10,8 +10,11 @@ from auth_service.challenges import Challenges
 from auth_service.factors import Factors
 from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
+from auth_service.passkey_log_ins import PasskeyLogIns
+from auth_service.passkeys import Passkeys
 from auth_service.revocations import Revocations
 from auth_service.rpc.administration import AdminPages
+from auth_service.rpc.passkeys import PasskeyPages
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.rpc.user_imports import UserImports
 from auth_service.sessions import Sessions
@@ -27,6 +30,7 @@ class AuthRules:
 
     sign_ins: SignIns
     challenges: Challenges
+    passkey_log_ins: PasskeyLogIns
     sessions: Sessions
     verifier: TokenVerifier
     keys: Keys
@@ -49,6 +53,8 @@ class AccountRules:
     step_ups: StepUps
     factors: Factors
     totp: Totp
+    passkeys: Passkeys
+    passkey_pages: PasskeyPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,22 +2,23 @@
 -- A challenge for an account that has a second factor, and whose password still is the one that was checked.
 -- $1 challenge, $2 its secret's digest, $3 the user, $4 whether by a password, $5 when that one was chosen, $6 methods
 -- $7 device label, $8 how many answers it allows, $9 its lifetime
--- index: users_pkey, totp_secrets_pkey, recovery_codes_pkey
+-- index: users_pkey, totp_secrets_pkey, recovery_codes_pkey, passkeys_slot
 WITH factors AS (
     SELECT
         id, password_change_time,
         EXISTS (SELECT FROM totp_secrets WHERE user_id = $3 AND secret_sealed IS NOT NULL) AS totp,
-        EXISTS (SELECT FROM recovery_codes WHERE user_id = $3) AS recovery_code
+        EXISTS (SELECT FROM recovery_codes WHERE user_id = $3) AS recovery_code,
+        EXISTS (SELECT FROM passkeys WHERE user_id = $3) AS passkey
     FROM users
     WHERE id = $3 AND state = 'ACTIVE' AND (NOT $4::boolean OR password_change_time IS NOT DISTINCT FROM $5)
 ), challenge AS (
     INSERT INTO log_in_challenges (
         id, secret_digest, user_id, password_change_time, auth_methods, device_label, attempts_left, expire_time
     )
-    SELECT $1, $2, id, password_change_time, $6, $7, $8, now() + $9 FROM factors WHERE totp
+    SELECT $1, $2, id, password_change_time, $6, $7, $8, now() + $9 FROM factors WHERE totp OR passkey
     RETURNING expire_time
 )
-SELECT f.totp, f.recovery_code, c.expire_time FROM factors f CROSS JOIN challenge c;
+SELECT f.totp, f.recovery_code, f.passkey, c.expire_time FROM factors f CROSS JOIN challenge c;
 
 -- name: attempt
 -- Counts an answer before it is checked, so that no burst gets more of them than there are.

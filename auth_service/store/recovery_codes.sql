@@ -12,9 +12,15 @@ SELECT user_id FROM used;
 -- name: replace
 -- New codes for all former ones, where the account has a second factor that they can stand for.
 -- $1 the user, $2 the digests, $3 the session that asks, $4 event, $5 address
--- index: totp_secrets_pkey, recovery_codes_pkey
+-- index: users_pkey, totp_secrets_pkey, passkeys_slot, recovery_codes_pkey
 WITH owner AS (
-    SELECT user_id FROM totp_secrets WHERE user_id = $1 AND secret_sealed IS NOT NULL
+    SELECT id AS user_id FROM users
+    WHERE
+        id = $1
+        AND (
+            EXISTS (SELECT FROM totp_secrets WHERE user_id = $1 AND secret_sealed IS NOT NULL)
+            OR EXISTS (SELECT FROM passkeys WHERE user_id = $1)
+        )
 ), deleted AS (
     DELETE FROM recovery_codes WHERE user_id = $1 AND EXISTS (SELECT FROM owner)
 ), codes AS (

@@ -29,12 +29,16 @@ LIMIT 1;
 -- $16 whether by a password, $17 when that one was chosen. The lock on the user lets a change of the password go first,
 -- which would otherwise not see the session that it has to end.
 -- $18 the session that must end for it, or null, $19 the digest of its refresh token, $20 its cache key, $21 event
--- index: users_pkey, idx_sessions_user_id, totp_secrets_pkey
+-- index: users_pkey, idx_sessions_user_id, totp_secrets_pkey, passkeys_slot
 WITH account AS (
     SELECT id FROM users
     WHERE
         id = $11 AND state = 'ACTIVE' AND (NOT $16::boolean OR password_change_time IS NOT DISTINCT FROM $17)
-        AND ($6 > 1 OR NOT EXISTS (SELECT FROM totp_secrets WHERE user_id = $11 AND secret_sealed IS NOT NULL))
+        AND (
+            $6 > 1
+            OR NOT EXISTS (SELECT FROM totp_secrets WHERE user_id = $11 AND secret_sealed IS NOT NULL)
+            AND NOT EXISTS (SELECT FROM passkeys WHERE user_id = $11)
+        )
     FOR SHARE OF users
 ), replaced AS (
     UPDATE sessions s

@@ -21,9 +21,11 @@ RETURNING pending_expire_time;
 -- codes. Log-ins that wait for a second factor are void, and the session that confirmed has proven two factors.
 -- $1 the user, $2 the secret as it was read, sealed, $3 the step of its code, $4 the digests of recovery codes
 -- $5 the session, $6 its methods from now on, $7 its cache key, $8 event, $9 address
--- index: totp_secrets_pkey, recovery_codes_pkey, sessions_pkey or idx_sessions_user_id or idx_sessions_user_active
+-- index: totp_secrets_pkey, passkeys_slot, recovery_codes_pkey, sessions_pkey or idx_sessions_user_id or idx_sessions_user_active
 WITH former AS (
-    SELECT EXISTS (SELECT FROM totp_secrets WHERE user_id = $1 AND secret_sealed IS NOT NULL) AS factor
+    SELECT
+        EXISTS (SELECT FROM totp_secrets WHERE user_id = $1 AND secret_sealed IS NOT NULL)
+        OR EXISTS (SELECT FROM passkeys WHERE user_id = $1) AS factor
 ), confirmed AS (
     UPDATE totp_secrets
     SET
@@ -64,11 +66,13 @@ RETURNING last_step;
 -- name: disable
 -- With the last second factor go the recovery codes. Log-ins that wait for a second factor are void.
 -- $1 the user, $2 the session that asks, $3 event, $4 address
--- index: totp_secrets_pkey, recovery_codes_pkey, log_in_challenges_user_id
+-- index: totp_secrets_pkey, passkeys_slot, recovery_codes_pkey, log_in_challenges_user_id
 WITH disabled AS (
     DELETE FROM totp_secrets WHERE user_id = $1 AND secret_sealed IS NOT NULL RETURNING user_id
 ), codes AS (
-    DELETE FROM recovery_codes WHERE user_id = $1 AND EXISTS (SELECT FROM disabled)
+    DELETE FROM recovery_codes
+    WHERE
+        user_id = $1 AND EXISTS (SELECT FROM disabled) AND NOT EXISTS (SELECT FROM passkeys WHERE user_id = $1)
 ), void AS (
     DELETE FROM log_in_challenges WHERE user_id = $1 AND EXISTS (SELECT FROM disabled)
 ), event AS (

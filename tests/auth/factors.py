@@ -8,16 +8,18 @@ import pyotp
 import pytest
 from redis.asyncio import Redis
 
-from protos.auth.v1 import factors_pb2
+from protos.auth.v1 import factors_pb2, passkeys_pb2
 from protos.auth.v1.factors_pb2 import CompleteLogInRequest, CompleteLogInResponse, ConfirmTotpRequest, LogInChallenge
 from protos.auth.v1.resources_pb2 import Tokens, User
 from shared import clock
 from tests.authtest import Auth, bearer
 from tests.servers import Servers
+from tools.authenticator import Authenticator
 
 ADA = "ada@example.com"
 STEP = 30
 BEHIND = 300
+ORIGIN = "http://localhost:3000"
 
 
 class Watch:
@@ -106,3 +108,43 @@ async def with_app(auth: Auth, watch: Watch, email: str = ADA) -> Owner:
     owner.recovery_codes = list((await confirm(auth, made.tokens, owner.code())).recovery_codes)
     watch.turn()
     return owner
+
+
+async def begin_registration(auth: Auth, tokens: Tokens) -> passkeys_pb2.BeginPasskeyRegistrationResponse:
+    request = passkeys_pb2.BeginPasskeyRegistrationRequest()
+    return await auth.account.BeginPasskeyRegistration(request, metadata=bearer(tokens))
+
+
+async def finish_registration(
+    auth: Auth, tokens: Tokens, credential: str, **rest: str | bool
+) -> passkeys_pb2.FinishPasskeyRegistrationResponse:
+    request = passkeys_pb2.FinishPasskeyRegistrationRequest(credential_json=credential, **rest)
+    return await auth.account.FinishPasskeyRegistration(request, metadata=bearer(tokens))
+
+
+async def register(
+    auth: Auth, tokens: Tokens, authenticator: Authenticator, **rest: str | bool
+) -> passkeys_pb2.FinishPasskeyRegistrationResponse:
+    begun = await begin_registration(auth, tokens)
+    return await finish_registration(auth, tokens, authenticator.create(begun.options_json), **rest)
+
+
+async def begin_passkey_log_in(auth: Auth, email: str = "") -> str:
+    request = passkeys_pb2.BeginPasskeyLogInRequest(email=email)
+    return (await auth.auth.BeginPasskeyLogIn(request)).options_json
+
+
+async def finish_passkey_log_in(auth: Auth, credential: str, **rest: str) -> passkeys_pb2.FinishPasskeyLogInResponse:
+    request = passkeys_pb2.FinishPasskeyLogInRequest(passkey_credential_json=credential, **rest)
+    return await auth.auth.FinishPasskeyLogIn(request)
+
+
+async def passkey_log_in(
+    auth: Auth, authenticator: Authenticator, email: str = "", **rest: str
+) -> passkeys_pb2.FinishPasskeyLogInResponse:
+    return await finish_passkey_log_in(auth, authenticator.get(await begin_passkey_log_in(auth, email)), **rest)
+
+
+async def begin_proof(auth: Auth, tokens: Tokens) -> str:
+    request = passkeys_pb2.BeginPasskeyProofRequest()
+    return (await auth.account.BeginPasskeyProof(request, metadata=bearer(tokens))).options_json

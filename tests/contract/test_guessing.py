@@ -22,6 +22,7 @@ from protos.auth.v1.factors_pb2 import (
     EnrollTotpRequest,
     ReauthenticateRequest,
 )
+from protos.auth.v1.passkeys_pb2 import FinishPasskeyLogInRequest
 from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase
@@ -72,6 +73,9 @@ WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
     "ChangePassword": lambda auth, number: change_password(auth, f"changer{number}@example.com"),
     "CompleteLogIn": lambda auth, _: auth.auth.CompleteLogIn(
         CompleteLogInRequest(challenge_token="parley_lc_guess", totp_code="123456")
+    ),
+    "FinishPasskeyLogIn": lambda auth, _: auth.auth.FinishPasskeyLogIn(
+        FinishPasskeyLogInRequest(passkey_credential_json="{}")
     ),
     "Reauthenticate": wrong_password,
     "ConfirmTotp": wrong_first_code,

@@ -34,6 +34,7 @@ SECRETS = {
     "totp_code",
     "recovery_code",
     "recovery_codes",
+    "passkey_credential_json",
     "access_token",
     "access_tokens",
     "refresh_token",
@@ -149,8 +150,9 @@ def test_what_needs_no_token_is_a_short_list() -> None:
         name for name, method in methods() if method.options.Extensions[access_pb2.access] == access_pb2.ACCESS_PUBLIC
     }
     open_calls = ("SignUp", "LogIn", "CompleteLogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
+    by_passkey = ("BeginPasskeyLogIn", "FinishPasskeyLogIn")
     by_mail = ("VerifyEmail", "RequestPasswordReset", "ResetPassword", "ConfirmEmailChange", "RestoreAccount")
-    assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_mail)}
+    assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_passkey, *by_mail)}
 
 
 def test_what_tells_of_other_peoples_tokens_stays_inside_the_network() -> None:

@@ -6,6 +6,7 @@ import warnings
 from protos.auth.v1 import account_service_pb2 as protos_dot_auth_dot_v1_dot_account__service__pb2
 from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
+from protos.auth.v1 import passkeys_pb2 as protos_dot_auth_dot_v1_dot_passkeys__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -107,6 +108,31 @@ class AccountServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.FromString,
                 _registered_method=True)
+        self.BeginPasskeyRegistration = channel.unary_unary(
+                '/auth.v1.AccountService/BeginPasskeyRegistration',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationResponse.FromString,
+                _registered_method=True)
+        self.FinishPasskeyRegistration = channel.unary_unary(
+                '/auth.v1.AccountService/FinishPasskeyRegistration',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationResponse.FromString,
+                _registered_method=True)
+        self.ListPasskeys = channel.unary_unary(
+                '/auth.v1.AccountService/ListPasskeys',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysResponse.FromString,
+                _registered_method=True)
+        self.DeletePasskey = channel.unary_unary(
+                '/auth.v1.AccountService/DeletePasskey',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyResponse.FromString,
+                _registered_method=True)
+        self.BeginPasskeyProof = channel.unary_unary(
+                '/auth.v1.AccountService/BeginPasskeyProof',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer:
@@ -180,7 +206,8 @@ class AccountServiceServicer:
 
     def Reauthenticate(self, request, context):
         """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
-        the same device takes its place. An account with a second factor needs both factors.
+        the same device takes its place. An account with a second factor needs both factors, or a passkey that verifies its
+        user.
         Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -224,6 +251,46 @@ class AccountServiceServicer:
     def RegenerateRecoveryCodes(self, request, context):
         """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
         Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeyRegistration(self, request, context):
+        """Asks for a new passkey.
+        Errors: STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishPasskeyRegistration(self, request, context):
+        """Adds a passkey. The present session is of assurance level 2 from then on; its next access token says so.
+        Errors: INVALID_FIELDS, PASSKEY_NOT_REGISTERED, PASSKEY_TAKEN, TOO_MANY_PASSKEYS, CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPasskeys(self, request, context):
+        """The account's passkeys, at most twenty.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeletePasskey(self, request, context):
+        """Removes a passkey. Needs a session of assurance level 2.
+        Errors: INVALID_FIELDS, PASSKEY_NOT_FOUND, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeyProof(self, request, context):
+        """Asks one of the account's passkeys for a proof, for Reauthenticate and DisableTotp.
+        Errors: SECOND_FACTOR_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,6 +368,31 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.RegenerateRecoveryCodes,
                     request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.SerializeToString,
+            ),
+            'BeginPasskeyRegistration': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeyRegistration,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationResponse.SerializeToString,
+            ),
+            'FinishPasskeyRegistration': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishPasskeyRegistration,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationResponse.SerializeToString,
+            ),
+            'ListPasskeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPasskeys,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysResponse.SerializeToString,
+            ),
+            'DeletePasskey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePasskey,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyResponse.SerializeToString,
+            ),
+            'BeginPasskeyProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeyProof,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -682,6 +774,141 @@ class AccountService:
             '/auth.v1.AccountService/RegenerateRecoveryCodes',
             protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_factors__pb2.RegenerateRecoveryCodesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeyRegistration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/BeginPasskeyRegistration',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyRegistrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishPasskeyRegistration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/FinishPasskeyRegistration',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyRegistrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPasskeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/ListPasskeys',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.ListPasskeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePasskey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/DeletePasskey',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.DeletePasskeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeyProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/BeginPasskeyProof',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.FromString,
             options,
             channel_credentials,
             insecure,

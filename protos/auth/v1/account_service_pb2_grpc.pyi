@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from protos.auth.v1 import account_service_pb2 as _account_service_pb2
 from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
+from protos.auth.v1 import passkeys_pb2 as _passkeys_pb2
 import abc as _abc_1
 
 
@@ -52,7 +53,8 @@ class AccountServiceStub:
     """
     Reauthenticate: _aio.UnaryUnaryMultiCallable[_factors_pb2.ReauthenticateRequest, _factors_pb2.ReauthenticateResponse]
     """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
-    the same device takes its place. An account with a second factor needs both factors.
+    the same device takes its place. An account with a second factor needs both factors, or a passkey that verifies its
+    user.
     Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
     """
     GetSecondFactors: _aio.UnaryUnaryMultiCallable[_factors_pb2.GetSecondFactorsRequest, _factors_pb2.GetSecondFactorsResponse]
@@ -75,6 +77,26 @@ class AccountServiceStub:
     RegenerateRecoveryCodes: _aio.UnaryUnaryMultiCallable[_factors_pb2.RegenerateRecoveryCodesRequest, _factors_pb2.RegenerateRecoveryCodesResponse]
     """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
     Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
+    """
+    BeginPasskeyRegistration: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.BeginPasskeyRegistrationRequest, _passkeys_pb2.BeginPasskeyRegistrationResponse]
+    """Asks for a new passkey.
+    Errors: STEP_UP_REQUIRED.
+    """
+    FinishPasskeyRegistration: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.FinishPasskeyRegistrationRequest, _passkeys_pb2.FinishPasskeyRegistrationResponse]
+    """Adds a passkey. The present session is of assurance level 2 from then on; its next access token says so.
+    Errors: INVALID_FIELDS, PASSKEY_NOT_REGISTERED, PASSKEY_TAKEN, TOO_MANY_PASSKEYS, CONFLICT.
+    """
+    ListPasskeys: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.ListPasskeysRequest, _passkeys_pb2.ListPasskeysResponse]
+    """The account's passkeys, at most twenty.
+    Errors: INVALID_FIELDS.
+    """
+    DeletePasskey: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.DeletePasskeyRequest, _passkeys_pb2.DeletePasskeyResponse]
+    """Removes a passkey. Needs a session of assurance level 2.
+    Errors: INVALID_FIELDS, PASSKEY_NOT_FOUND, STEP_UP_REQUIRED.
+    """
+    BeginPasskeyProof: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.BeginPasskeyProofRequest, _passkeys_pb2.BeginPasskeyProofResponse]
+    """Asks one of the account's passkeys for a proof, for Reauthenticate and DisableTotp.
+    Errors: SECOND_FACTOR_NOT_FOUND.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -167,7 +189,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_factors_pb2.ReauthenticateRequest, _abc.Awaitable[_factors_pb2.ReauthenticateResponse]],
     ) -> _abc.Awaitable[_factors_pb2.ReauthenticateResponse]:
         """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
-        the same device takes its place. An account with a second factor needs both factors.
+        the same device takes its place. An account with a second factor needs both factors, or a passkey that verifies its
+        user.
         Errors: INVALID_FIELDS, INVALID_CREDENTIALS, SECOND_FACTOR_REQUIRED, SECOND_FACTOR_INVALID, RATE_LIMITED, OVERLOADED.
         """
 
@@ -220,6 +243,56 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_factors_pb2.RegenerateRecoveryCodesResponse]:
         """Replaces all recovery codes, used or not. Needs a session of assurance level 2.
         Errors: SECOND_FACTOR_NOT_FOUND, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeyRegistration(
+        self,
+        request: _passkeys_pb2.BeginPasskeyRegistrationRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.BeginPasskeyRegistrationRequest, _abc.Awaitable[_passkeys_pb2.BeginPasskeyRegistrationResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.BeginPasskeyRegistrationResponse]:
+        """Asks for a new passkey.
+        Errors: STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def FinishPasskeyRegistration(
+        self,
+        request: _passkeys_pb2.FinishPasskeyRegistrationRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.FinishPasskeyRegistrationRequest, _abc.Awaitable[_passkeys_pb2.FinishPasskeyRegistrationResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.FinishPasskeyRegistrationResponse]:
+        """Adds a passkey. The present session is of assurance level 2 from then on; its next access token says so.
+        Errors: INVALID_FIELDS, PASSKEY_NOT_REGISTERED, PASSKEY_TAKEN, TOO_MANY_PASSKEYS, CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ListPasskeys(
+        self,
+        request: _passkeys_pb2.ListPasskeysRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.ListPasskeysRequest, _abc.Awaitable[_passkeys_pb2.ListPasskeysResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.ListPasskeysResponse]:
+        """The account's passkeys, at most twenty.
+        Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def DeletePasskey(
+        self,
+        request: _passkeys_pb2.DeletePasskeyRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.DeletePasskeyRequest, _abc.Awaitable[_passkeys_pb2.DeletePasskeyResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.DeletePasskeyResponse]:
+        """Removes a passkey. Needs a session of assurance level 2.
+        Errors: INVALID_FIELDS, PASSKEY_NOT_FOUND, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeyProof(
+        self,
+        request: _passkeys_pb2.BeginPasskeyProofRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.BeginPasskeyProofRequest, _abc.Awaitable[_passkeys_pb2.BeginPasskeyProofResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.BeginPasskeyProofResponse]:
+        """Asks one of the account's passkeys for a proof, for Reauthenticate and DisableTotp.
+        Errors: SECOND_FACTOR_NOT_FOUND.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _aio.Server) -> None: ...

@@ -6,6 +6,7 @@ import warnings
 from protos.auth.v1 import auth_service_pb2 as protos_dot_auth_dot_v1_dot_auth__service__pb2
 from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
+from protos.auth.v1 import passkeys_pb2 as protos_dot_auth_dot_v1_dot_passkeys__pb2
 from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -52,6 +53,16 @@ class AuthServiceStub:
                 '/auth.v1.AuthService/CompleteLogIn',
                 request_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.FromString,
+                _registered_method=True)
+        self.BeginPasskeyLogIn = channel.unary_unary(
+                '/auth.v1.AuthService/BeginPasskeyLogIn',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInResponse.FromString,
+                _registered_method=True)
+        self.FinishPasskeyLogIn = channel.unary_unary(
+                '/auth.v1.AuthService/FinishPasskeyLogIn',
+                request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInResponse.FromString,
                 _registered_method=True)
         self.LogOut = channel.unary_unary(
                 '/auth.v1.AuthService/LogOut',
@@ -142,6 +153,24 @@ class AuthServiceServicer:
         """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
         LogIn does.
         Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BeginPasskeyLogIn(self, request, context):
+        """Asks for a passkey, to log in without a password. With an email the passkey must be that account's; whether there is
+        such an account is not told.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishPasskeyLogIn(self, request, context):
+        """Starts a session of assurance level 2 for the account of a passkey that has verified its user. An access token sent
+        along is treated as LogIn does.
+        Errors: INVALID_FIELDS, PASSKEY_INVALID, RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -265,6 +294,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.CompleteLogIn,
                     request_deserializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.SerializeToString,
+            ),
+            'BeginPasskeyLogIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.BeginPasskeyLogIn,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInResponse.SerializeToString,
+            ),
+            'FinishPasskeyLogIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishPasskeyLogIn,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInResponse.SerializeToString,
             ),
             'LogOut': grpc.unary_unary_rpc_method_handler(
                     servicer.LogOut,
@@ -409,6 +448,60 @@ class AuthService:
             '/auth.v1.AuthService/CompleteLogIn',
             protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_factors__pb2.CompleteLogInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BeginPasskeyLogIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/BeginPasskeyLogIn',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyLogInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishPasskeyLogIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/FinishPasskeyLogIn',
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_passkeys__pb2.FinishPasskeyLogInResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,6 +25,7 @@ from grpc import aio as _aio
 from protos.auth.v1 import auth_service_pb2 as _auth_service_pb2
 from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
+from protos.auth.v1 import passkeys_pb2 as _passkeys_pb2
 from protos.auth.v1 import revocations_pb2 as _revocations_pb2
 import abc as _abc_1
 
@@ -51,6 +52,16 @@ class AuthServiceStub:
     """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
     LogIn does.
     Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
+    """
+    BeginPasskeyLogIn: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.BeginPasskeyLogInRequest, _passkeys_pb2.BeginPasskeyLogInResponse]
+    """Asks for a passkey, to log in without a password. With an email the passkey must be that account's; whether there is
+    such an account is not told.
+    Errors: INVALID_FIELDS, RATE_LIMITED.
+    """
+    FinishPasskeyLogIn: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.FinishPasskeyLogInRequest, _passkeys_pb2.FinishPasskeyLogInResponse]
+    """Starts a session of assurance level 2 for the account of a passkey that has verified its user. An access token sent
+    along is treated as LogIn does.
+    Errors: INVALID_FIELDS, PASSKEY_INVALID, RATE_LIMITED.
     """
     LogOut: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogOutRequest, _auth_service_pb2.LogOutResponse]
     """Ends the caller's session. When it has returned, no access token and no refresh token of the session is accepted.
@@ -141,6 +152,28 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Exchanges the challenge of a log-in, with the second factor, for a session. An access token sent along is treated as
         LogIn does.
         Errors: INVALID_FIELDS, CHALLENGE_INVALID, SECOND_FACTOR_INVALID, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def BeginPasskeyLogIn(
+        self,
+        request: _passkeys_pb2.BeginPasskeyLogInRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.BeginPasskeyLogInRequest, _abc.Awaitable[_passkeys_pb2.BeginPasskeyLogInResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.BeginPasskeyLogInResponse]:
+        """Asks for a passkey, to log in without a password. With an email the passkey must be that account's; whether there is
+        such an account is not told.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def FinishPasskeyLogIn(
+        self,
+        request: _passkeys_pb2.FinishPasskeyLogInRequest,
+        context: _aio.ServicerContext[_passkeys_pb2.FinishPasskeyLogInRequest, _abc.Awaitable[_passkeys_pb2.FinishPasskeyLogInResponse]],
+    ) -> _abc.Awaitable[_passkeys_pb2.FinishPasskeyLogInResponse]:
+        """Starts a session of assurance level 2 for the account of a passkey that has verified its user. An access token sent
+        along is treated as LogIn does.
+        Errors: INVALID_FIELDS, PASSKEY_INVALID, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod

@@ -110,6 +110,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The account does not have the second factor that this is about, or the enrolment has expired.
     Enrol (again).
     """
+    ERROR_REASON_PASSKEY_INVALID: _ErrorReason.ValueType  # 134
+    """UNAUTHENTICATED. The passkey is unknown, or its answer is not good: to another question, too late, used before, from
+    another site, without the user's verification, or of a copied authenticator; which is not told. Begin again.
+    """
+    ERROR_REASON_PASSKEY_NOT_REGISTERED: _ErrorReason.ValueType  # 135
+    """FAILED_PRECONDITION. What the authenticator has made cannot be accepted: for another question, too late, for another
+    site, or of a kind that is not known; which is not told. Begin again.
+    """
+    ERROR_REASON_PASSKEY_TAKEN: _ErrorReason.ValueType  # 136
+    """ALREADY_EXISTS. This passkey is registered already."""
+    ERROR_REASON_TOO_MANY_PASSKEYS: _ErrorReason.ValueType  # 137
+    """FAILED_PRECONDITION. The account has twenty passkeys. Have the user delete one first."""
+    ERROR_REASON_PASSKEY_NOT_FOUND: _ErrorReason.ValueType  # 138
+    """NOT_FOUND. No such passkey, or not one of the caller's."""
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
     ERROR_REASON_ONE_TIME_CODE_INVALID: _ErrorReason.ValueType  # 115
@@ -205,6 +219,20 @@ ERROR_REASON_SECOND_FACTOR_NOT_FOUND: ErrorReason.ValueType  # 133
 """FAILED_PRECONDITION. The account does not have the second factor that this is about, or the enrolment has expired.
 Enrol (again).
 """
+ERROR_REASON_PASSKEY_INVALID: ErrorReason.ValueType  # 134
+"""UNAUTHENTICATED. The passkey is unknown, or its answer is not good: to another question, too late, used before, from
+another site, without the user's verification, or of a copied authenticator; which is not told. Begin again.
+"""
+ERROR_REASON_PASSKEY_NOT_REGISTERED: ErrorReason.ValueType  # 135
+"""FAILED_PRECONDITION. What the authenticator has made cannot be accepted: for another question, too late, for another
+site, or of a kind that is not known; which is not told. Begin again.
+"""
+ERROR_REASON_PASSKEY_TAKEN: ErrorReason.ValueType  # 136
+"""ALREADY_EXISTS. This passkey is registered already."""
+ERROR_REASON_TOO_MANY_PASSKEYS: ErrorReason.ValueType  # 137
+"""FAILED_PRECONDITION. The account has twenty passkeys. Have the user delete one first."""
+ERROR_REASON_PASSKEY_NOT_FOUND: ErrorReason.ValueType  # 138
+"""NOT_FOUND. No such passkey, or not one of the caller's."""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 ERROR_REASON_ONE_TIME_CODE_INVALID: ErrorReason.ValueType  # 115

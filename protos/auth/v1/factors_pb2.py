@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/auth/v1/factors.proto\x12\x07\x61uth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eprotos/auth/v1/resources.proto\"\x8e\x01\n\x0eLogInChallenge\x12\x1c\n\x0f\x63hallenge_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12-\n\x0esecond_factors\x18\x02 \x03(\x0e\x32\x15.auth.v1.SecondFactor\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x14\x43ompleteLogInRequest\x12\x1c\n\x0f\x63hallenge_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\ttotp_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"x\n\x15\x43ompleteLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"\x19\n\x17GetSecondFactorsRequest\"\x84\x01\n\x18GetSecondFactorsResponse\x12\x14\n\x0ctotp_enabled\x18\x01 \x01(\x08\x12\x35\n\x11totp_confirm_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13recovery_code_count\x18\x03 \x01(\x05\"\x13\n\x11\x45nrollTotpRequest\"t\n\x12\x45nrollTotpResponse\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\x0botpauth_uri\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x12\x43onfirmTotpRequest\x12\x16\n\ttotp_code\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1d\n\x15revoke_other_sessions\x18\x02 \x01(\x08\"2\n\x13\x43onfirmTotpResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"U\n\x12\x44isableTotpRequest\x12\x18\n\ttotp_code\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"\x15\n\x13\x44isableTotpResponse\" \n\x1eRegenerateRecoveryCodesRequest\">\n\x1fRegenerateRecoveryCodesResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"o\n\x15ReauthenticateRequest\x12\x15\n\x08password\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\ttotp_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"\\\n\x16ReauthenticateResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x02 \x01(\x0b\x32\x0f.auth.v1.Tokens*f\n\x0cSecondFactor\x12\x1d\n\x19SECOND_FACTOR_UNSPECIFIED\x10\x00\x12\x16\n\x12SECOND_FACTOR_TOTP\x10\x01\x12\x1f\n\x1bSECOND_FACTOR_RECOVERY_CODE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cprotos/auth/v1/factors.proto\x12\x07\x61uth.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1eprotos/auth/v1/resources.proto\"\xac\x01\n\x0eLogInChallenge\x12\x1c\n\x0f\x63hallenge_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12-\n\x0esecond_factors\x18\x02 \x03(\x0e\x32\x15.auth.v1.SecondFactor\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1c\n\x14passkey_options_json\x18\x04 \x01(\t\"\x9d\x01\n\x14\x43ompleteLogInRequest\x12\x1c\n\x0f\x63hallenge_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\ttotp_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00\x12&\n\x17passkey_credential_json\x18\x04 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"x\n\x15\x43ompleteLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"\x19\n\x17GetSecondFactorsRequest\"\x9b\x01\n\x18GetSecondFactorsResponse\x12\x14\n\x0ctotp_enabled\x18\x01 \x01(\x08\x12\x35\n\x11totp_confirm_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13recovery_code_count\x18\x03 \x01(\x05\x12\x15\n\rpasskey_count\x18\x04 \x01(\x05\"\x13\n\x11\x45nrollTotpRequest\"t\n\x12\x45nrollTotpResponse\x12\x13\n\x06secret\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\x0botpauth_uri\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"K\n\x12\x43onfirmTotpRequest\x12\x16\n\ttotp_code\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1d\n\x15revoke_other_sessions\x18\x02 \x01(\x08\"2\n\x13\x43onfirmTotpResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"}\n\x12\x44isableTotpRequest\x12\x18\n\ttotp_code\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x12&\n\x17passkey_credential_json\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"\x15\n\x13\x44isableTotpResponse\" \n\x1eRegenerateRecoveryCodesRequest\">\n\x1fRegenerateRecoveryCodesResponse\x12\x1b\n\x0erecovery_codes\x18\x01 \x03(\tB\x03\x80\x01\x01\"\x97\x01\n\x15ReauthenticateRequest\x12\x15\n\x08password\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x18\n\ttotp_code\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x12\x1c\n\rrecovery_code\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00\x12&\n\x17passkey_credential_json\x18\x04 \x01(\tB\x03\x80\x01\x01H\x00\x42\x07\n\x05proof\"\\\n\x16ReauthenticateResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x02 \x01(\x0b\x32\x0f.auth.v1.Tokens*\x81\x01\n\x0cSecondFactor\x12\x1d\n\x19SECOND_FACTOR_UNSPECIFIED\x10\x00\x12\x16\n\x12SECOND_FACTOR_TOTP\x10\x01\x12\x1f\n\x1bSECOND_FACTOR_RECOVERY_CODE\x10\x02\x12\x19\n\x15SECOND_FACTOR_PASSKEY\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLETELOGINREQUEST'].fields_by_name['totp_code']._serialized_options = b'\200\001\001'
   _globals['_COMPLETELOGINREQUEST'].fields_by_name['recovery_code']._loaded_options = None
   _globals['_COMPLETELOGINREQUEST'].fields_by_name['recovery_code']._serialized_options = b'\200\001\001'
+  _globals['_COMPLETELOGINREQUEST'].fields_by_name['passkey_credential_json']._loaded_options = None
+  _globals['_COMPLETELOGINREQUEST'].fields_by_name['passkey_credential_json']._serialized_options = b'\200\001\001'
   _globals['_ENROLLTOTPRESPONSE'].fields_by_name['secret']._loaded_options = None
   _globals['_ENROLLTOTPRESPONSE'].fields_by_name['secret']._serialized_options = b'\200\001\001'
   _globals['_ENROLLTOTPRESPONSE'].fields_by_name['otpauth_uri']._loaded_options = None
@@ -53,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DISABLETOTPREQUEST'].fields_by_name['totp_code']._serialized_options = b'\200\001\001'
   _globals['_DISABLETOTPREQUEST'].fields_by_name['recovery_code']._loaded_options = None
   _globals['_DISABLETOTPREQUEST'].fields_by_name['recovery_code']._serialized_options = b'\200\001\001'
+  _globals['_DISABLETOTPREQUEST'].fields_by_name['passkey_credential_json']._loaded_options = None
+  _globals['_DISABLETOTPREQUEST'].fields_by_name['passkey_credential_json']._serialized_options = b'\200\001\001'
   _globals['_REGENERATERECOVERYCODESRESPONSE'].fields_by_name['recovery_codes']._loaded_options = None
   _globals['_REGENERATERECOVERYCODESRESPONSE'].fields_by_name['recovery_codes']._serialized_options = b'\200\001\001'
   _globals['_REAUTHENTICATEREQUEST'].fields_by_name['password']._loaded_options = None
@@ -61,36 +65,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REAUTHENTICATEREQUEST'].fields_by_name['totp_code']._serialized_options = b'\200\001\001'
   _globals['_REAUTHENTICATEREQUEST'].fields_by_name['recovery_code']._loaded_options = None
   _globals['_REAUTHENTICATEREQUEST'].fields_by_name['recovery_code']._serialized_options = b'\200\001\001'
-  _globals['_SECONDFACTOR']._serialized_start=1337
-  _globals['_SECONDFACTOR']._serialized_end=1439
+  _globals['_REAUTHENTICATEREQUEST'].fields_by_name['passkey_credential_json']._loaded_options = None
+  _globals['_REAUTHENTICATEREQUEST'].fields_by_name['passkey_credential_json']._serialized_options = b'\200\001\001'
+  _globals['_SECONDFACTOR']._serialized_start=1513
+  _globals['_SECONDFACTOR']._serialized_end=1642
   _globals['_LOGINCHALLENGE']._serialized_start=107
-  _globals['_LOGINCHALLENGE']._serialized_end=249
-  _globals['_COMPLETELOGINREQUEST']._serialized_start=251
-  _globals['_COMPLETELOGINREQUEST']._serialized_end=368
-  _globals['_COMPLETELOGINRESPONSE']._serialized_start=370
-  _globals['_COMPLETELOGINRESPONSE']._serialized_end=490
-  _globals['_GETSECONDFACTORSREQUEST']._serialized_start=492
-  _globals['_GETSECONDFACTORSREQUEST']._serialized_end=517
-  _globals['_GETSECONDFACTORSRESPONSE']._serialized_start=520
-  _globals['_GETSECONDFACTORSRESPONSE']._serialized_end=652
-  _globals['_ENROLLTOTPREQUEST']._serialized_start=654
-  _globals['_ENROLLTOTPREQUEST']._serialized_end=673
-  _globals['_ENROLLTOTPRESPONSE']._serialized_start=675
-  _globals['_ENROLLTOTPRESPONSE']._serialized_end=791
-  _globals['_CONFIRMTOTPREQUEST']._serialized_start=793
-  _globals['_CONFIRMTOTPREQUEST']._serialized_end=868
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=870
-  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=920
-  _globals['_DISABLETOTPREQUEST']._serialized_start=922
-  _globals['_DISABLETOTPREQUEST']._serialized_end=1007
-  _globals['_DISABLETOTPRESPONSE']._serialized_start=1009
-  _globals['_DISABLETOTPRESPONSE']._serialized_end=1030
-  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_start=1032
-  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_end=1064
-  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_start=1066
-  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_end=1128
-  _globals['_REAUTHENTICATEREQUEST']._serialized_start=1130
-  _globals['_REAUTHENTICATEREQUEST']._serialized_end=1241
-  _globals['_REAUTHENTICATERESPONSE']._serialized_start=1243
-  _globals['_REAUTHENTICATERESPONSE']._serialized_end=1335
+  _globals['_LOGINCHALLENGE']._serialized_end=279
+  _globals['_COMPLETELOGINREQUEST']._serialized_start=282
+  _globals['_COMPLETELOGINREQUEST']._serialized_end=439
+  _globals['_COMPLETELOGINRESPONSE']._serialized_start=441
+  _globals['_COMPLETELOGINRESPONSE']._serialized_end=561
+  _globals['_GETSECONDFACTORSREQUEST']._serialized_start=563
+  _globals['_GETSECONDFACTORSREQUEST']._serialized_end=588
+  _globals['_GETSECONDFACTORSRESPONSE']._serialized_start=591
+  _globals['_GETSECONDFACTORSRESPONSE']._serialized_end=746
+  _globals['_ENROLLTOTPREQUEST']._serialized_start=748
+  _globals['_ENROLLTOTPREQUEST']._serialized_end=767
+  _globals['_ENROLLTOTPRESPONSE']._serialized_start=769
+  _globals['_ENROLLTOTPRESPONSE']._serialized_end=885
+  _globals['_CONFIRMTOTPREQUEST']._serialized_start=887
+  _globals['_CONFIRMTOTPREQUEST']._serialized_end=962
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_start=964
+  _globals['_CONFIRMTOTPRESPONSE']._serialized_end=1014
+  _globals['_DISABLETOTPREQUEST']._serialized_start=1016
+  _globals['_DISABLETOTPREQUEST']._serialized_end=1141
+  _globals['_DISABLETOTPRESPONSE']._serialized_start=1143
+  _globals['_DISABLETOTPRESPONSE']._serialized_end=1164
+  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_start=1166
+  _globals['_REGENERATERECOVERYCODESREQUEST']._serialized_end=1198
+  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_start=1200
+  _globals['_REGENERATERECOVERYCODESRESPONSE']._serialized_end=1262
+  _globals['_REAUTHENTICATEREQUEST']._serialized_start=1265
+  _globals['_REAUTHENTICATEREQUEST']._serialized_end=1416
+  _globals['_REAUTHENTICATERESPONSE']._serialized_start=1418
+  _globals['_REAUTHENTICATERESPONSE']._serialized_end=1510
 # @@protoc_insertion_point(module_scope)

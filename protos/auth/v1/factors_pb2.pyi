@@ -43,6 +43,8 @@ class _SecondFactorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SecondFa
     """A time-based one-time password of an authenticator app (RFC 6238)."""
     SECOND_FACTOR_RECOVERY_CODE: _SecondFactor.ValueType  # 2
     """One of the codes that were written down, each good once."""
+    SECOND_FACTOR_PASSKEY: _SecondFactor.ValueType  # 3
+    """A passkey (WebAuthn)."""
 
 class SecondFactor(_SecondFactor, metaclass=_SecondFactorEnumTypeWrapper):
     """A kind of second factor."""
@@ -53,6 +55,8 @@ SECOND_FACTOR_TOTP: SecondFactor.ValueType  # 1
 """A time-based one-time password of an authenticator app (RFC 6238)."""
 SECOND_FACTOR_RECOVERY_CODE: SecondFactor.ValueType  # 2
 """One of the codes that were written down, each good once."""
+SECOND_FACTOR_PASSKEY: SecondFactor.ValueType  # 3
+"""A passkey (WebAuthn)."""
 Global___SecondFactor: _TypeAlias = SecondFactor  # noqa: Y015
 
 @_typing.final
@@ -66,8 +70,11 @@ class LogInChallenge(_message.Message):
     CHALLENGE_TOKEN_FIELD_NUMBER: _builtins.int
     SECOND_FACTORS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    PASSKEY_OPTIONS_JSON_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
     """For CompleteLogIn. Opaque, at most 128 characters."""
+    passkey_options_json: _builtins.str
+    """What to ask a passkey, as PublicKeyCredentialRequestOptionsJSON; empty where the account has none."""
     @_builtins.property
     def second_factors(self) -> _containers.RepeatedScalarFieldContainer[Global___SecondFactor.ValueType]:
         """What the account has; one of them is enough."""
@@ -82,10 +89,11 @@ class LogInChallenge(_message.Message):
         challenge_token: _builtins.str = ...,
         second_factors: _abc.Iterable[Global___SecondFactor.ValueType] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        passkey_options_json: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "expire_time", b"expire_time", "second_factors", b"second_factors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "expire_time", b"expire_time", "passkey_options_json", b"passkey_options_json", "second_factors", b"second_factors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -100,24 +108,28 @@ class CompleteLogInRequest(_message.Message):
     CHALLENGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTP_CODE_FIELD_NUMBER: _builtins.int
     RECOVERY_CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
     challenge_token: _builtins.str
     """The challenge that LogIn answered with."""
     totp_code: _builtins.str
     """Six digits from the authenticator app; spaces are ignored. A code is good once."""
     recovery_code: _builtins.str
     """A recovery code; case, spaces and hyphens are ignored. It is used up."""
+    passkey_credential_json: _builtins.str
+    """AuthenticationResponseJSON of a passkey: the answer to the challenge's `passkey_options_json`. At most 16,384 characters."""
     def __init__(
         self,
         *,
         challenge_token: _builtins.str = ...,
         totp_code: _builtins.str = ...,
         recovery_code: _builtins.str = ...,
+        passkey_credential_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey_credential_json", b"passkey_credential_json", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge_token", b"challenge_token", "passkey_credential_json", b"passkey_credential_json", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code"]  # noqa: Y015
+    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code", "passkey_credential_json"]  # noqa: Y015
     _WhichOneofArgType_proof: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_proof) -> _WhichOneofReturnType_proof | None: ...
 
@@ -185,10 +197,13 @@ class GetSecondFactorsResponse(_message.Message):
     TOTP_ENABLED_FIELD_NUMBER: _builtins.int
     TOTP_CONFIRM_TIME_FIELD_NUMBER: _builtins.int
     RECOVERY_CODE_COUNT_FIELD_NUMBER: _builtins.int
+    PASSKEY_COUNT_FIELD_NUMBER: _builtins.int
     totp_enabled: _builtins.bool
     """Whether an authenticator app is in use."""
     recovery_code_count: _builtins.int
     """How many recovery codes are left of ten."""
+    passkey_count: _builtins.int
+    """How many passkeys there are."""
     @_builtins.property
     def totp_confirm_time(self) -> _timestamp_pb2.Timestamp:
         """Since when; unset where none is."""
@@ -199,10 +214,11 @@ class GetSecondFactorsResponse(_message.Message):
         totp_enabled: _builtins.bool = ...,
         totp_confirm_time: _timestamp_pb2.Timestamp | None = ...,
         recovery_code_count: _builtins.int = ...,
+        passkey_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totp_confirm_time", b"totp_confirm_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["recovery_code_count", b"recovery_code_count", "totp_confirm_time", b"totp_confirm_time", "totp_enabled", b"totp_enabled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passkey_count", b"passkey_count", "recovery_code_count", b"recovery_code_count", "totp_confirm_time", b"totp_confirm_time", "totp_enabled", b"totp_enabled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -317,21 +333,25 @@ class DisableTotpRequest(_message.Message):
 
     TOTP_CODE_FIELD_NUMBER: _builtins.int
     RECOVERY_CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
     totp_code: _builtins.str
     """Six digits from the authenticator app; spaces are ignored."""
     recovery_code: _builtins.str
     """A recovery code; case, spaces and hyphens are ignored. It is used up."""
+    passkey_credential_json: _builtins.str
+    """AuthenticationResponseJSON of a passkey: the answer to BeginPasskeyProof. At most 16,384 characters."""
     def __init__(
         self,
         *,
         totp_code: _builtins.str = ...,
         recovery_code: _builtins.str = ...,
+        passkey_credential_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey_credential_json", b"passkey_credential_json", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passkey_credential_json", b"passkey_credential_json", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code"]  # noqa: Y015
+    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code", "passkey_credential_json"]  # noqa: Y015
     _WhichOneofArgType_proof: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_proof) -> _WhichOneofReturnType_proof | None: ...
 
@@ -404,24 +424,28 @@ class ReauthenticateRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _builtins.int
     TOTP_CODE_FIELD_NUMBER: _builtins.int
     RECOVERY_CODE_FIELD_NUMBER: _builtins.int
+    PASSKEY_CREDENTIAL_JSON_FIELD_NUMBER: _builtins.int
     password: _builtins.str
-    """The account's password. At most 128 characters."""
+    """The account's password. At most 128 characters. May be empty where the proof is a passkey that verifies its user."""
     totp_code: _builtins.str
     """Six digits from the authenticator app; spaces are ignored."""
     recovery_code: _builtins.str
     """A recovery code; case, spaces and hyphens are ignored. It is used up."""
+    passkey_credential_json: _builtins.str
+    """AuthenticationResponseJSON of a passkey: the answer to BeginPasskeyProof. At most 16,384 characters."""
     def __init__(
         self,
         *,
         password: _builtins.str = ...,
         totp_code: _builtins.str = ...,
         recovery_code: _builtins.str = ...,
+        passkey_credential_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["passkey_credential_json", b"passkey_credential_json", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password", b"password", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passkey_credential_json", b"passkey_credential_json", "password", b"password", "proof", b"proof", "recovery_code", b"recovery_code", "totp_code", b"totp_code"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code"]  # noqa: Y015
+    _WhichOneofReturnType_proof: _TypeAlias = _typing.Literal["totp_code", "recovery_code", "passkey_credential_json"]  # noqa: Y015
     _WhichOneofArgType_proof: _TypeAlias = _typing.Literal["proof", b"proof"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_proof) -> _WhichOneofReturnType_proof | None: ...
 
