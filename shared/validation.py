@@ -52,7 +52,7 @@ class Violations:
 
     def line(self, field: str, value: str, *, longest: int) -> str:
         """A text that is shown on one line: it has no control characters."""
-        if any(category(character) == "Cc" for character in value):
+        if not value.isprintable() and any(category(character) == "Cc" for character in value):
             self.add(field, "must not contain control characters")
             return value
         return self.text(field, value, longest=longest)

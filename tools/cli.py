@@ -21,6 +21,7 @@ _COMMANDS = {
     "db-verify": "tools.verify.verify",
     "db-studio": "tools.studio.studio",
     "db-reset": "tools.reset.reset",
+    "import-users": "tools.import_users.import_users",
 }
 
 

@@ -20,7 +20,7 @@ from shared.validation import Violations
 MAX_ROWS: Final = 500
 MAX_SOURCE: Final = 64
 MAX_EXTERNAL_ID: Final = 255
-_ROWS_A_TURN: Final = 20
+_ROWS_A_TURN: Final = 5
 _HASH: Final = "password_hash"
 _STATES: Final = {
     resources_pb2.USER_STATE_UNSPECIFIED: UserState.ACTIVE,

@@ -51,6 +51,24 @@ def test_no_letter_is_changed_twice_in_a_domain() -> None:
     assert [hex(ord(letter)) for letter in cased if not settles(f"a@b{letter}.com")] == []
 
 
+plain = st.text(st.sampled_from("abAB09._+-'@xn"), max_size=20)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    local=plain | parts, domain=plain | parts, top=st.sampled_from(["", ".com", ".COM", ".test", ".local", ".c0m", "."])
+)
+@example(local="a" * 64, domain="b" * 63 + "." + "c" * 63 + "." + "d" * 57, top=".com")
+@example(local="a" * 64, domain="b" * 63 + "." + "c" * 63 + "." + "d" * 58, top=".com")
+@example(local="a" * 65, domain="example", top=".com")
+@example(local="a", domain="XN--bcher-kva", top=".example")
+@example(local="a", domain="b" * 64, top=".com")
+@example(local="a", domain="localhost", top="")
+def test_a_plain_address_is_told_at_once_what_the_library_tells(local: str, domain: str, top: str) -> None:
+    text = f"{local}@{domain}{top}"
+    assert emails.normalise(text) == emails._normalise(text)
+
+
 @pytest.mark.parametrize(
     ("text", "normalised"),
     [
