@@ -1,4 +1,4 @@
-"""`import-users`: another system's accounts from a file, through interruptions, with all that was refused written down."""
+"""`import-users`: accounts of another system from a file, through interruptions, and what was refused written down."""
 
 import asyncio
 import json
