@@ -4,15 +4,10 @@ One process is the client, with 64 calls in flight; the services and an empty se
 of the rounds counts. The time of Postgres, of Redis and of the client is not in it.
 """
 
-import asyncio
 import itertools
 import json
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Final
 
@@ -23,36 +18,26 @@ from rich.text import Text
 from protos.auth.v1 import account_service_pb2 as account_pb2
 from protos.auth.v1 import auth_service_pb2 as auth_pb2
 from protos.auth.v1 import auth_service_pb2_grpc
-from tools import local_check, processor
-from tools.clients import Person, clients, log_in, run
+from shared.background import Background
+from shared.grpc.auth_client import AuthClient
+from shared.grpc.verifying import on_feed
+from tools import channels, chat_check, local_check
+from tools.clients import Clients, Person, clients, log_in, run
+from tools.cost import IN_FLIGHT, Operation, load, spend
 from tools.folder import Stack
+from tools.local_check import TRIES, Check
+from tools.measured import measured
 from tools.operations import Operations
 from tools.performance import REPORTS
 from tools.seed import PASSWORD, seed
 from tools.seed_rows import email
-from tools.settings import ROOT
 from tools.stack import stack
 from tools.tables import console, show, table, verdict
 from tools.ui import Failure, step
 
-_IN_FLIGHT: Final = 64
-_MICRO: Final = 1e6
-_START_SECONDS: Final = 20.0
+_TOKENS: Final = 500
+_AUDIENCE: Final = "chat"
 _LEAST_SHARE: Final = 0.25  # of an empty handler's time: less means that nothing was measured
-
-Call = Callable[[], Awaitable[object]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """A call with its budget in empty handlers, and how many of it make a round."""
-
-    name: str
-    service: str
-    call: Call
-    count: int
-    budget: float | None = None
-    without_hash: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +82,7 @@ def bench(
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often each operation has its turn.")] = 5,
 ) -> None:
     """Measure the cost of a call against an empty handler."""
-    with stack() as running, _empty_server() as (port, pid):
+    with stack() as running, measured("tools.empty_server") as (port, pid):
         seed(running)
         costs, checks = run(_measure(running, port, pid, rounds))
     _report(costs, checks)
@@ -108,59 +93,61 @@ def bench(
     console.print(f"Written: {written}", soft_wrap=True)
 
 
-async def _measure(
-    running: Stack, port: int, empty_pid: int, rounds: int
-) -> tuple[list[Cost], Sequence[local_check.Check]]:
+async def _measure(running: Stack, port: int, empty_pid: int, rounds: int) -> tuple[list[Cost], Sequence[Check]]:
     pids = {"empty": empty_pid, "auth": running.auth_pid, "chat": running.chat_pid}
     async with clients(running) as to, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with step("Sign people in and give them conversations"):
-            people = [await log_in(to, email(number), PASSWORD) for number in range(_IN_FLIGHT)]
+            people = [await log_in(to, email(number), PASSWORD) for number in range(IN_FLIGHT)]
             operations = Operations(to, people)
             conversations = {person.email: await operations.new_conversation(person) for person in people}
             for person in people:
                 await operations.fill(person, conversations[person.email], 60)
         empty, todo = _empty(channel), _operations(operations, conversations)
         for operation in (empty, *todo):
-            await _load(operation, operation.count // 4)
+            await load(operation, operation.count // 4)
         kept = _Rounds()
         for number in range(1, rounds + 1):
             with step(f"Round {number} of {rounds}"):
                 await _round(empty, todo, pids, kept)
-        checks = local_check.measure(people[0].tokens.access_token, await to.auth.GetJwks(auth_pb2.GetJwksRequest()))
+        checks = [
+            *await _verify_locally(running, to, people),
+            *await _know_callers(running, operations, conversations, rounds),
+        ]
     return [kept.cost(operation) for operation in (empty, *todo)], checks
+
+
+async def _verify_locally(running: Stack, to: Clients, people: Sequence[Person]) -> Sequence[Check]:
+    """Of a service on the revocation feed, which this process is for a while."""
+    with step("Verify tokens here, and log people out"):
+        renewed = Operations(to, people)
+        tokens = []
+        for person in itertools.islice(itertools.cycle(people), _TOKENS):
+            await renewed.renew(person)
+            tokens.append(person.tokens.access_token)
+        async with channels.concurrent(running.auth_target, running.tls_dir) as channel, Background() as background:
+            verifier = await on_feed(AuthClient(channel, running.service_key), _AUDIENCE, background)
+            cost = await local_check.cost(verifier, tokens)
+            return [*cost, *await local_check.delay(verifier, to, map(email, range(TRIES)), PASSWORD)]
+
+
+async def _know_callers(
+    running: Stack, to: Operations, conversations: Mapping[str, str], rounds: int
+) -> Sequence[Check]:
+    with step("Call chat with and without authentication"):
+        for person in to.people:
+            await to.renew(person)  # tokens that last to the end
+        return await chat_check.measure(running, to.people, conversations, rounds)
 
 
 async def _round(empty: Operation, todo: Sequence[Operation], pids: Mapping[str, int], kept: _Rounds) -> None:
     """Each operation right after an empty handler, so that both find the machine in the same state."""
     for operation in todo:
-        nothing, speed = await _spend(empty, pids)
+        nothing, speed = await spend(empty, pids)
         kept.add(empty.name, nothing, nothing, speed)
-        micros, speed = await _spend(operation, pids)
+        micros, speed = await spend(operation, pids)
         if micros < _LEAST_SHARE * nothing:
             raise Failure(f"{operation.name} took no time in process {pids[operation.service]}: another one serves.")
         kept.add(operation.name, micros, nothing, speed)
-
-
-async def _spend(operation: Operation, pids: Mapping[str, int]) -> tuple[float, float]:
-    """Microseconds of processor time a call, and calls a second."""
-    pid = pids[operation.service]
-    before, began = processor.spent(pid), time.perf_counter()
-    await _load(operation, operation.count)
-    spent = processor.spent(pid).since(before, without_nice=operation.without_hash)
-    return _MICRO * spent / operation.count, operation.count / (time.perf_counter() - began)
-
-
-async def _load(operation: Operation, count: int) -> None:
-    """So many calls, 64 in flight all the time."""
-    numbers = iter(range(count))
-
-    async def work() -> None:
-        for _ in numbers:
-            await operation.call()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(_IN_FLIGHT):
-            group.create_task(work())
 
 
 def _empty(channel: grpc.aio.Channel) -> Operation:
@@ -209,33 +196,9 @@ def _operations(to: Operations, conversations: Mapping[str, str]) -> list[Operat
     ]
 
 
-@contextmanager
-def _empty_server() -> Iterator[tuple[int, int]]:
-    """Start the empty server; yields its port and its process id."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools.empty_server"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        port = process.stdout.readline() if process.stdout else ""
-        if not port:
-            raise Failure("The empty server does not start.")
-        yield int(port), process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(_START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _report(costs: Sequence[Cost], checks: Sequence[local_check.Check]) -> None:
+def _report(costs: Sequence[Cost], checks: Sequence[Check]) -> None:
     columns = ("Operation", ">µs of CPU a call", ">Ratio to empty", ">Budget", "Verdict", ">Calls a second")
-    made = table(f"Processor time of the serving process, {_IN_FLIGHT} calls in flight", *columns)
+    made = table(f"Processor time of the serving process, {IN_FLIGHT} calls in flight", *columns)
     for cost in costs:
         budget = "" if cost.budget is None else f"≤ {cost.budget:.1f}"
         word = Text("") if cost.budget is None else verdict(cost.good, "kept" if cost.good else "missed")
@@ -244,12 +207,12 @@ def _report(costs: Sequence[Cost], checks: Sequence[local_check.Check]) -> None:
     show(made)
     note = (
         "Medians of the rounds. Client, Postgres, Redis and the other service share the machine, and their time is not "
-        "counted: SendMessage and ListMessages have auth verify the token, which costs auth as well."
+        "counted."
     )
     console.print(Text(note, style="dim"))
-    local = table("Access tokens checked where they arrive, without a call", "Check", ">µs", ">Budget", "Verdict")
+    local = table("Tokens verified where they arrive", "Figure", ">Value", ">Budget", "Verdict")
     for check in checks:
-        budget = "" if check.budget is None else f"≤ {check.budget:.0f}"
+        budget = "" if check.budget is None else f"≤ {check.budget:g} {check.unit}"
         word = Text("") if check.budget is None else verdict(check.good, "kept" if check.good else "missed")
-        local.add_row(check.name, f"{check.micros:.2f}", budget, word)
+        local.add_row(check.name, f"{check.value:.2f} {check.unit}", budget, word)
     show(local)

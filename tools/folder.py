@@ -38,6 +38,7 @@ class Stack:
     redis_pid: int | None
     ready: bool
     tls_dir: str | None = None
+    service_key: str = field(default="", repr=False)
 
 
 class DataFolder:

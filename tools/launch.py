@@ -215,6 +215,7 @@ class _Start:
             redis_pid=self._redis.pid if self._redis is not None else None,
             ready=False,
             tls_dir=self._tls_dir,
+            service_key=self._folder.master_key("service-key"),
         )
 
     def _await_health(self, services: Mapping[str, Child]) -> None:

@@ -1,55 +1,73 @@
-"""What it costs to check an access token with auth's public keys in the process that serves the call."""
+"""What it costs a service to verify tokens itself, on the revocation feed, and how soon it hears of a log-out."""
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protos.auth.v1 import auth_service_pb2
-from shared import jwks
-from shared.access_tokens import TokenChecker
+from protos.auth.v1 import auth_service_pb2 as auth_pb2
+from shared.errors import Unauthenticated
+from shared.grpc.verifier import Verifier
+from tools.clients import Clients, Person, log_in
+from tools.operations import Samples
 
-_ISSUER: Final = "parley"
-_AUDIENCE: Final = "auth"
+TRIES: Final = 200
 _MICRO: Final = 1e6
+_MILLI: Final = 1e3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One way to check, in microseconds, and its budget."""
+    """A figure with its unit and its budget."""
 
     name: str
-    micros: float
+    value: float
+    unit: str
     budget: float | None
 
     @property
     def good(self) -> bool:
         """Whether it keeps its budget."""
-        return self.budget is None or self.micros <= self.budget
+        return self.budget is None or self.value <= self.budget
 
 
-def measure(
-    access_token: str, listed: auth_service_pb2.GetJwksResponse, *, warm_runs: int = 50_000, cold_runs: int = 2_000
-) -> Sequence[Check]:
-    """A token that is remembered, and one that is seen for the first time."""
-    keys = jwks.key_set({field.name: value for field, value in key.ListFields()} for key in listed.keys)
-    checker = TokenChecker(_ISSUER, _AUDIENCE)
-
-    def warm() -> None:
-        checker.check(access_token, keys)
-
-    def cold() -> None:
-        TokenChecker(_ISSUER, _AUDIENCE).check(access_token, keys)
-
+async def cost(verifier: Verifier, tokens: Sequence[str], *, warm_runs: int = 50_000) -> Sequence[Check]:
+    """Of tokens that are seen for the first time, and of one that is remembered."""
+    first = await _spent(verifier.verify, tokens)
+    again = await _spent(verifier.verify, (tokens[0] for _ in range(warm_runs)))
     return [
-        Check(name="remembered", micros=_micros(warm, warm_runs), budget=5.0),
-        Check(name="seen for the first time", micros=_micros(cold, cold_runs), budget=None),
+        Check(name="a token seen before", value=_MICRO * again, unit="µs", budget=5.0),
+        Check(name="a token seen for the first time", value=_MICRO * first, unit="µs", budget=250.0),
     ]
 
 
-def _micros(check: Callable[[], None], count: int) -> float:
-    check()
-    begin = time.process_time()
-    for _ in range(count):
-        check()
-    return _MICRO * (time.process_time() - begin) / count
+async def delay(verifier: Verifier, to: Clients, emails: Iterable[str], password: str) -> Sequence[Check]:
+    """Of the refusal after the acknowledgement of a log-out, over as many tries as there are emails."""
+    samples = Samples(seconds=[await _one_delay(verifier, to, await log_in(to, email, password)) for email in emails])
+    return [
+        Check(name="refusal after a log-out, median", value=_MILLI * samples.median, unit="ms", budget=None),
+        Check(name="refusal after a log-out, p99", value=_MILLI * samples.quantile(0.99), unit="ms", budget=100.0),
+        Check(name="refusal after a log-out, longest", value=_MILLI * max(samples.seconds), unit="ms", budget=None),
+    ]
+
+
+async def _one_delay(verifier: Verifier, to: Clients, person: Person) -> float:
+    await verifier.verify(person.tokens.access_token)
+    await to.auth.LogOut(auth_pb2.LogOutRequest(), metadata=person.bearer)
+    acknowledged = time.perf_counter()
+    try:
+        while True:
+            await verifier.verify(person.tokens.access_token)
+            await asyncio.sleep(0)  # the stream wants to be read
+    except Unauthenticated:
+        return time.perf_counter() - acknowledged
+
+
+async def _spent(verify: Callable[[str], Awaitable[object]], tokens: Iterable[str]) -> float:
+    """Seconds of processor time a token."""
+    count, begin = 0, time.process_time()
+    for token in tokens:
+        await verify(token)
+        count += 1
+    return (time.process_time() - begin) / count

@@ -4,13 +4,22 @@ import os
 import sys
 import threading
 import time
+from types import SimpleNamespace
+from typing import cast
 
 import grpc
+import jwt
 import pytest
 
 from protos.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
-from tests.authtest import Auth
-from tools import bench, local_check, processor
+from protos.chat.v1 import conversation_service_pb2, conversation_service_pb2_grpc
+from shared import ids
+from shared.grpc.verifying import verifying
+from tests.authtest import PASSWORD, SERVICE_KEY, Auth, bearer
+from tests.servers import Servers, fresh_database, make_master_key
+from tools import bench_chat, local_check, processor
+from tools.clients import Clients
+from tools.measured import measured
 
 BURN_SECONDS = 0.05
 
@@ -47,7 +56,7 @@ def test_threads_that_have_stepped_back_can_be_left_out():
 
 
 async def test_the_empty_server_answers_as_auth_would_and_ends_with_the_command():
-    with bench._empty_server() as (port, pid):
+    with measured("tools.empty_server") as (port, pid):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = auth_service_pb2_grpc.AuthServiceStub(channel)
             answer = await stub.VerifyToken(auth_service_pb2.VerifyTokenRequest(), timeout=5)
@@ -56,10 +65,37 @@ async def test_the_empty_server_answers_as_auth_would_and_ends_with_the_command(
         os.kill(pid, 0)
 
 
-async def test_a_token_is_checked_with_the_keys_that_auth_publishes(auth: Auth):
-    tokens = (await auth.sign_up()).tokens
-    checks = local_check.measure(
-        tokens.access_token, await auth.auth.GetJwks(auth_service_pb2.GetJwksRequest()), warm_runs=100, cold_runs=10
-    )
-    assert [check.name for check in checks] == ["remembered", "seen for the first time"]
-    assert 0 < checks[0].micros < checks[1].micros
+async def test_a_service_that_verifies_itself_is_measured(auth: Auth):
+    made = await auth.sign_up()
+    tokens = [(await auth.log_in()).tokens.access_token for _ in range(3)]
+    auth_target = f"127.0.0.1:{auth.server.port}"
+    async with verifying(auth_target=auth_target, audience="chat", key=SERVICE_KEY) as verifier:
+        warm, cold = await local_check.cost(verifier, tokens, warm_runs=100)
+        assert 0 < warm.value < cold.value
+        to = cast("Clients", SimpleNamespace(auth=auth.auth))
+        median, p99, longest = await local_check.delay(verifier, to, [made.user.email] * 3, PASSWORD)
+        assert 0 < median.value <= p99.value <= longest.value
+    assert [check.budget for check in (warm, cold, p99)] == [5.0, 250.0, 100.0]
+
+
+async def test_chat_is_measured_with_and_without_authentication(auth: Auth, servers: Servers):
+    """The one that believes is for the bench alone: it takes a forged token, which the other refuses."""
+    forged = jwt.encode({"sub": str(ids.new_id()), "sid": str(ids.new_id())}, "of nobody" * 4, "HS256")
+    async with fresh_database(servers, "chat") as database:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "CHAT_PORT": "0",
+            "CHAT_OPS_PORT": "0",
+            "CHAT_DATABASE_URL": database.url,
+            "CHAT_MASTER_KEY": make_master_key(),
+            "CHAT_SERVICE_KEY": SERVICE_KEY,
+            "CHAT_AUTH_TARGET": f"127.0.0.1:{auth.server.port}",
+            "REDIS_URL": servers.redis.url,
+        }
+        for arguments, code in (((), grpc.StatusCode.UNAUTHENTICATED), ((bench_chat.BELIEVE,), grpc.StatusCode.OK)):
+            with measured("tools.bench_chat", *arguments, environment=environment) as (port, _):
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+                    stub = conversation_service_pb2_grpc.ConversationServiceStub(channel)
+                    request = conversation_service_pb2.ListConversationsRequest()
+                    call = stub.ListConversations(request, metadata=bearer(forged), timeout=20)
+                    assert await call.code() is code
