@@ -17,6 +17,9 @@ help: ## List the commands
 run: .venv/embedded.stamp ## Start Postgres, Redis and both services on this machine, and print calls to copy
 	@$(TOOLS) run
 
+gateway: .venv/gateway.stamp ## The same behind a real Envoy: gRPC, gRPC-Web, and JSON for plain curl; ARGS='--replicas 3'
+	@$(TOOLS) gateway $(ARGS)
+
 test: .venv/dev.stamp ## Run all tests, on a real Postgres, Redis and gRPC; ARGS='…' goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 

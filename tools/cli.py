@@ -13,6 +13,7 @@ from tools.ui import Failure, Refusal, errors
 
 _COMMANDS = {
     "run": "tools.run.run",
+    "gateway": "tools.gateway.gateway",
     "call": "tools.call.call",
     "certificates": "tools.certificates.certificates",
     "demo": "tools.demo.demo",

@@ -36,6 +36,7 @@ class Stack:
     chat_pid: int
     postgres_pid: int | None
     redis_pid: int | None
+    replica_pids: list[int] = field(default_factory=list)
     ready: bool
     tls_dir: str | None = None
     service_key: str = field(default="", repr=False)
@@ -52,18 +53,23 @@ class DataFolder:
         self._lock = path / "lock"
         self._description = path / "stack.json"
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one stack; the lock ends with the process, however that ends."""
+    def make(self) -> None:
+        """See to it that the folder is there."""
         try:
             # Postgres, which root runs as another user, must be able to pass through.
             self.path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
             for folder in (self.logs, self.path / "secrets"):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock.touch(0o600)
         except OSError as error:
             advice = "set PARLEY_DATA_DIR to a folder of yours."
             raise Refusal(f"The data folder {self.path} cannot be used ({error.strerror}): {advice}") from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one stack; the lock ends with the process, however that ends."""
+        self.make()
+        lock = os.open(self._lock, os.O_RDWR)
         with os.fdopen(lock, "r+") as file:
             self._take(file.fileno(), file.read())
             file.seek(0)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import ip_address
 
 import grpc
 from grpc_health.v1 import health_pb2
@@ -17,7 +18,7 @@ from shared.processes import Child, end_leftover, rotate, wait_until
 from tools import certificates, channels, interrupts
 from tools.catcher import Catcher
 from tools.folder import DataFolder, Stack
-from tools.settings import ROOT, Database, Settings
+from tools.settings import ROOT, Database, Listener, Settings
 from tools.ui import Failure, Refusal, say, step
 
 _MIGRATION_SECONDS = 300.0
@@ -39,8 +40,13 @@ class Launch:
 
     stack: Stack
     services: Mapping[str, Child]
+    listeners: Mapping[str, Listener]
     servers: Mapping[str, LocalPostgres | LocalRedis]
     folder: DataFolder
+
+    def targets(self, service: str) -> list[str]:
+        """Where each replica of a service listens."""
+        return [listener.target for name, listener in self.listeners.items() if service_of(name) == service]
 
     def restart(self, name: str) -> None:
         """Start a server again that has died."""
@@ -50,18 +56,26 @@ class Launch:
 
 
 @contextlib.contextmanager
-def launched(settings: Settings, *, durable: bool = True) -> Iterator[Launch]:
-    """Start everything that the settings ask for; durable=False is for data that need not outlive the command."""
+def launched(settings: Settings, *, durable: bool = True, replicas: int = 1) -> Iterator[Launch]:
+    """Start everything that the settings ask for, each service in so many replicas, of which the first has its port.
+
+    durable=False is for data that need not outlive the command.
+    """
     folder = DataFolder(settings.data_dir)
     with interrupts.raising(), folder.locked():
         _end_leftovers(folder)
         settings.require_free_ports()
-        start = _Start(settings, folder, durable=durable)
+        start = _Start(settings, folder, durable=durable, replicas=replicas)
         try:
             yield start.launch()
         finally:
             with interrupts.ignored():
                 start.undo()
+
+
+def service_of(name: str) -> str:
+    """The service of a replica: auth of auth-2."""
+    return name.partition("-")[0]
 
 
 def stopped(what: str, child: Child) -> Refusal | Failure:
@@ -76,9 +90,10 @@ def stopped(what: str, child: Child) -> Refusal | Failure:
 class _Start:
     """The steps of one start, and their undoing."""
 
-    def __init__(self, settings: Settings, folder: DataFolder, *, durable: bool) -> None:
+    def __init__(self, settings: Settings, folder: DataFolder, *, durable: bool, replicas: int) -> None:
         self._settings = settings
         self._folder = folder
+        self._listeners = _replicas(settings.listeners, folder, replicas)
         self._children: list[Child] = []
         self._postgres = self._redis = None
         if settings.servers.databases is None:
@@ -109,13 +124,19 @@ class _Start:
         if self._catcher is not None:
             self._catcher.start()
         with step("Both services"):
-            services = {name: self._child(name, "serve", databases[name]) for name in _HEALTH_NAMES}
+            services = {name: self._child(name, "serve", databases[service_of(name)]) for name in self._listeners}
             started = self._stack(services, databases)
             self._folder.describe(started)
             self._await_health(services)
         ready = replace(started, ready=True)
         self._folder.describe(ready)
-        return Launch(stack=ready, services=services, servers=self._servers, folder=self._folder)
+        return Launch(
+            stack=ready,
+            services=services,
+            listeners=self._listeners,
+            servers=self._servers,
+            folder=self._folder,
+        )
 
     def undo(self) -> None:
         """Stop the services, then the servers."""
@@ -158,28 +179,30 @@ class _Start:
         environment = self._environment(name, database)
         if command == "migrate":
             environment[f"{name.upper()}_MIGRATION_DATABASE_URL"] = database.owner_url
-        child = Child([sys.executable, "-m", f"{name}_service", command], log=log, environment=environment, folder=ROOT)
+        module = f"{service_of(name)}_service"
+        child = Child([sys.executable, "-m", module, command], log=log, environment=environment, folder=ROOT)
         self._children.append(child)
         return child
 
     def _environment(self, name: str, database: Database) -> dict[str, str]:
         """The caller's environment, with the addresses and secrets that this service needs and no others."""
-        prefix, listeners = name.upper(), self._settings.listeners
+        service = service_of(name)
+        prefix, listeners = service.upper(), {**self._settings.listeners, service: self._listeners[name]}
         environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
         for other, listener in listeners.items():
             environment[f"{other.upper()}_HOST"] = listener.host
             environment[f"{other.upper()}_PORT"] = str(listener.port)
             environment[f"{other.upper()}_OPS_PORT"] = str(listener.ops_port)
-        if name == "auth":
+        if service == "auth":
             environment |= self._mail()
         if self._settings.tls_dir is not None:
             environment |= certificates.settings(self._settings.tls_dir)
         return environment | {
-            "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or listeners["auth"].target,
+            "CHAT_AUTH_TARGET": os.environ.get("CHAT_AUTH_TARGET") or self._auth_target(),
             "REDIS_URL": self._redis_url(),
             f"{prefix}_DATABASE_URL": database.url,
-            **self._service_key(name),
-            f"{prefix}_MASTER_KEY": os.environ.get(f"{prefix}_MASTER_KEY") or self._folder.master_key(f"{name}-key"),
+            **self._service_key(service),
+            f"{prefix}_MASTER_KEY": os.environ.get(f"{prefix}_MASTER_KEY") or self._folder.master_key(f"{service}-key"),
         }
 
     def _mail(self) -> dict[str, str]:
@@ -190,12 +213,22 @@ class _Start:
             }
         return {"AUTH_SMTP_URL": self._settings.servers.smtp_url or ""}
 
-    def _service_key(self, name: str) -> dict[str, str]:
+    def _service_key(self, service: str) -> dict[str, str]:
         """What chat proves itself to auth with, beside the keys that the caller's environment has."""
         ours = self._folder.master_key("service-key")
-        if name == "auth":
+        if service == "auth":
             return {"AUTH_SERVICE_KEYS": ",".join(filter(None, (os.environ.get("AUTH_SERVICE_KEYS"), ours)))}
         return {"CHAT_SERVICE_KEY": os.environ.get("CHAT_SERVICE_KEY") or ours}
+
+    def _auth_target(self) -> str:
+        """All replicas of auth as one target, which gRPC takes of addresses and not of names."""
+        all_of_auth = [it for name, it in self._listeners.items() if service_of(name) == "auth"]
+        first = all_of_auth[0].target
+        try:
+            version = ip_address(first.rpartition(":")[0].strip("[]")).version
+        except ValueError:
+            return first
+        return first if len(all_of_auth) == 1 else f"ipv{version}:{','.join(it.target for it in all_of_auth)}"
 
     def _stack(self, services: Mapping[str, Child], databases: Mapping[str, Database]) -> Stack:
         auth, chat = self._settings.listeners["auth"], self._settings.listeners["chat"]
@@ -213,6 +246,7 @@ class _Start:
             chat_pid=services["chat"].pid,
             postgres_pid=self._postgres.pid if self._postgres is not None else None,
             redis_pid=self._redis.pid if self._redis is not None else None,
+            replica_pids=[child.pid for name, child in services.items() if name != service_of(name)],
             ready=False,
             tls_dir=self._tls_dir,
             service_key=self._folder.master_key("service-key"),
@@ -231,8 +265,8 @@ class _Start:
 
     def _healthy(self, name: str) -> bool:
         # A channel of its own a try: a shared one would wait a second before it connects again.
-        request = health_pb2.HealthCheckRequest(service=_HEALTH_NAMES[name])
-        with channels.blocking(self._settings.listeners[name].target, self._tls_dir) as channel:
+        request = health_pb2.HealthCheckRequest(service=_HEALTH_NAMES[service_of(name)])
+        with channels.blocking(self._listeners[name].target, self._tls_dir) as channel:
             check = channel.unary_unary(
                 "/grpc.health.v1.Health/Check",
                 request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -242,6 +276,18 @@ class _Start:
                 return check(request, timeout=1.0).status == health_pb2.HealthCheckResponse.SERVING
             except grpc.RpcError:
                 return False
+
+
+def _replicas(first: Mapping[str, Listener], folder: DataFolder, count: int) -> dict[str, Listener]:
+    """The listeners of all replicas: auth and chat where the settings say, auth-2 and the like on free ports."""
+    more = {
+        f"{name}-{number}": replace(
+            listener, port=folder.port(f"{name}-{number}"), ops_port=folder.port(f"{name}-{number}-ops")
+        )
+        for name, listener in first.items()
+        for number in range(2, count + 1)
+    }
+    return {**first, **more}
 
 
 def _in_parallel(tasks: list[Callable[[], None]]) -> None:
@@ -254,7 +300,7 @@ def _end_leftovers(folder: DataFolder) -> None:
     """End the services that a killed `run` left behind; the servers look after themselves."""
     left = folder.described()
     if left is not None:
-        for name, pid in (("auth", left.auth_pid), ("chat", left.chat_pid)):
-            if end_leftover(pid, f"{name}_service", "serve"):
-                say(f"  Ended {name}, which an interrupted run had left behind")
+        for pid in (left.auth_pid, left.chat_pid, *left.replica_pids):
+            if end_leftover(pid, "_service", "serve"):
+                say(f"  Ended process {pid}, which an interrupted run had left behind")
         folder.forget()

@@ -3,19 +3,21 @@
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from shared.processes import Child
 from tools import examples, settings
 from tools.catcher import CaughtMail, MailFolder
 from tools.interrupts import Interrupted
-from tools.launch import Launch, launched, stopped
+from tools.launch import Launch, launched, service_of, stopped
 from tools.ui import Failure, say
 
 _POLL_SECONDS = 0.1
 _RESTART_SECONDS = 5.0
 _MOST_LINES = 200
 _MOST_LOG_BYTES = 64_000_000
-_COLOURS = {"auth": "\x1b[36m", "chat": "\x1b[35m", "mail": "\x1b[33m"}
+_COLOURS = {"auth": "\x1b[36m", "chat": "\x1b[35m", "mail": "\x1b[33m", "gateway": "\x1b[34m"}
 
 
 def run() -> None:
@@ -25,16 +27,17 @@ def run() -> None:
         os.environ.setdefault("LOG_FORMAT", "console")
     try:
         with launched(settings.read()) as launch:
-            _stay(launch, time.monotonic() - begin)
+            stay(examples.text(launch.stack), time.monotonic() - begin, launch, {})
     except Interrupted:
         say("Stopped.")
 
 
-def _stay(launch: Launch, seconds: float) -> None:
+def stay(calls: str, seconds: float, launch: Launch | None, more: Mapping[str, Child]) -> None:
+    """Print the calls, then the logs, until an interruption; `more` are processes beside those of a launch."""
     try:
         say(f"\n[bold green]Parley is ready[/bold green] after {seconds:.1f} s. Ctrl-C stops it.\n")
-        print(examples.text(launch.stack), flush=True)
-        _watch(launch)
+        print(calls, flush=True)
+        _watch(launch, more)
     except Interrupted:
         say("\nStopping …")
         raise
@@ -44,25 +47,26 @@ def _stay(launch: Launch, seconds: float) -> None:
         raise Interrupted from error
 
 
-def _watch(launch: Launch) -> None:
-    logs = [_Log(name, child) for name, child in launch.services.items()]
-    watches = [_Watch(name, launch) for name in launch.servers]
-    mails = MailFolder(launch.folder.mails)
+def _watch(launch: Launch | None, more: Mapping[str, Child]) -> None:
+    children = {**(launch.services if launch else {}), **more}
+    duties: list[Callable[[], None]] = [_Log(name, child).show for name, child in children.items()]
+    duties.append(partial(_bury, children))
+    if launch is not None:
+        duties.insert(0, partial(_show_new, MailFolder(launch.folder.mails)))
+        duties += [_Watch(name, launch).look_after for name in launch.servers]
     parent = os.getppid()
     while True:
-        for mail in mails.new():
-            _show(mail)
-        for log in logs:
-            log.show()
-        for name, child in launch.services.items():
-            if not child.running:
-                raise Failure(str(stopped(name, child)))
-        for watch in watches:
-            watch.look_after()
+        for duty in duties:
+            duty()
         # A Ctrl-C reaches make and us alike, but nobody tells us when make is killed.
         if "MAKELEVEL" in os.environ and os.getppid() != parent:
             raise Interrupted
         time.sleep(_POLL_SECONDS)
+
+
+def _show_new(mails: MailFolder) -> None:
+    for mail in mails.new():
+        _show(mail)
 
 
 def _show(mail: CaughtMail) -> None:
@@ -74,8 +78,17 @@ def _show(mail: CaughtMail) -> None:
 
 
 def _prefix(name: str) -> str:
-    colour, plain = (_COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    colour, plain = (_COLOURS[service_of(name)], "\x1b[0m") if sys.stdout.isatty() else ("", "")
     return f"{colour}{name}{plain} │ "
+
+
+def _bury(children: dict[str, Child]) -> None:
+    """Take out what has ended, where another replica goes on with its work; where none does, all ends."""
+    for name, child in [(name, child) for name, child in children.items() if not child.running]:
+        del children[name]
+        if service_of(name) not in map(service_of, children):
+            raise Failure(str(stopped(name, child)))
+        say(f"{name} is gone; the others go on.")
 
 
 class _Log:

@@ -73,14 +73,7 @@ class Settings:
 
     def require_free_ports(self) -> None:
         """Refuse when two settings name one port, or somebody listens on one."""
-        seen: dict[int, str] = {}
-        for name, listener in self.listeners.items():
-            for port, setting in ((listener.port, "PORT"), (listener.ops_port, "OPS_PORT")):
-                variable = f"{name.upper()}_{setting}"
-                if port in seen:
-                    raise Refusal(f"{seen[port]} and {variable} are both {port}: give each a port of its own.")
-                seen[port] = variable
-                _require_free(listener.host, port, variable)
+        require_free(self.listeners)
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -108,6 +101,23 @@ def _tls_dir(environment: Mapping[str, str]) -> Path | None:
         advice = "set PARLEY_TLS_DIR to a folder that `make certificates` made."
         raise Refusal(f"{given[0]} is for a service that is started by hand. For both at once, {advice}")
     return Path(folder).expanduser().absolute() if folder else None
+
+
+def gateway(environment: Mapping[str, str] = os.environ) -> Listener:
+    """Where the gateway listens; its operations are Envoy's own pages, on loopback whatever the host."""
+    return _listener(environment, "GATEWAY", 8080, 9901)
+
+
+def require_free(listeners: Mapping[str, Listener]) -> None:
+    """Refuse when two settings name one port, or somebody listens on one."""
+    seen: dict[int, str] = {}
+    for name, listener in listeners.items():
+        for port, setting in ((listener.port, "PORT"), (listener.ops_port, "OPS_PORT")):
+            variable = f"{name.upper()}_{setting}"
+            if port in seen:
+                raise Refusal(f"{seen[port]} and {variable} are both {port}: give each a port of its own.")
+            seen[port] = variable
+            _require_free(listener.host, port, variable)
 
 
 def _listener(environment: Mapping[str, str], prefix: str, port: int, ops_port: int) -> Listener:

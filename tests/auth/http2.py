@@ -40,7 +40,7 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
         head = await reader.readexactly(9)
         answer += await reader.readexactly(int.from_bytes(head[:3]))
         kind, flags = head[3], head[4]
-        if kind in (_RESET, _GOAWAY) or (kind == _HEADERS and flags & _END_STREAM):
+        if kind in (_RESET, _GOAWAY) or (kind in (_DATA, _HEADERS) and flags & _END_STREAM):
             return answer
 
 

@@ -25,7 +25,9 @@ PORTS = ("AUTH_PORT", "CHAT_PORT", "AUTH_OPS_PORT", "CHAT_OPS_PORT")
 
 
 class Run:
-    """A `run` in the background, with its output in a file."""
+    """A `run` in the background, with its output in a file; `mark` stands in what it prints when it is ready."""
+
+    command, mark = "run", "Metrics: "
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
         self.data_dir = data_dir
@@ -35,7 +37,7 @@ class Run:
         self.environment |= {"PARLEY_DATA_DIR": str(data_dir)} | settings
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tools", "run"],
+                [sys.executable, "-m", "tools", self.command],
                 cwd=ROOT,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -44,7 +46,7 @@ class Run:
             )
 
     def ready(self) -> Stack:
-        wait_until(lambda: self.process.poll() is not None or "Metrics: " in self.text(), 90)
+        wait_until(lambda: self.process.poll() is not None or self.mark in self.text(), 90)
         stack = running_stack(self.data_dir)
         assert stack is not None, self.text()
         return stack
@@ -67,8 +69,8 @@ def folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, **settings: str) -> Iterator[Run]:
-    run = Run(data_dir, **settings)
+def running(data_dir: Path, kind: type[Run] = Run, **settings: str) -> Iterator[Run]:
+    run = kind(data_dir, **settings)
     try:
         yield run
     finally:
