@@ -24,6 +24,7 @@ from google.rpc import code_pb2, error_details_pb2
 import protos
 from shared.grpc.access import MethodRule, path_of
 from shared.processes import Child, end_leftover, wait_until, write_private
+from tools.certificates import CA, CERTIFICATE, KEY
 from tools.settings import ROOT
 from tools.ui import Failure, Refusal
 
@@ -38,6 +39,7 @@ _PROMPT_LOG: Final = ("--file-flush-interval-msec", "500")
 _PID_FILE: Final = "envoy.pid"
 _Route: TypeAlias = dict[str, Any]
 _FILTERS: Final = "type.googleapis.com/envoy.extensions.filters.http"
+_TRANSPORTS: Final = "type.googleapis.com/envoy.extensions.transport_sockets"
 _CEL: Final = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
 _OWN_REPLY: Final = (
     "response.code == {status} && response.code_details != 'ext_authz_denied' && "
@@ -59,7 +61,7 @@ class Gateway:
     """Where Envoy listens, and the replicas of each service as host:port.
 
     `origins` are regular expressions of those of pages that may call; the service key is for an auth that protects
-    introspection.
+    introspection, the folder with certificates for services that speak TLS.
     """
 
     host: str
@@ -68,6 +70,7 @@ class Gateway:
     replicas: Mapping[str, Sequence[str]]
     origins: Sequence[str] = (LOCAL_ORIGINS,)
     service_key: str = field(default="", repr=False)
+    tls_dir: str | None = None
 
 
 def services() -> list[ServiceDescriptor]:
@@ -97,6 +100,7 @@ def configure(gateway: Gateway, folder: Path, methods: Sequence[MethodDescriptor
         "check_metadata": [{"key": "authorization", "value": f"Bearer {gateway.service_key}"}]
         if gateway.service_key
         else [],
+        "transport": _transport(gateway),
         "services": sorted({method.containing_service.full_name for method in methods}),
         "routes": [route for method in methods for route in _routes(method)] + [_NO_ROUTE],
         **{name: list(map(_endpoint, targets)) for name, targets in gateway.replicas.items()},
@@ -221,10 +225,40 @@ def _local_replies() -> Iterator[dict[str, object]]:
         }
 
 
-def _endpoint(target: str) -> dict[str, object]:
+def _transport(gateway: Gateway) -> dict[str, object]:
+    """How the services are spoken to. Over TLS a replica's certificate names the host that it is reached by."""
+    if gateway.tls_dir is None:
+        raw = {"@type": f"{_TRANSPORTS}.raw_buffer.v3.RawBuffer"}
+        return {"name": "envoy.transport_sockets.raw_buffer", "typed_config": raw}
+    files = {name: {"filename": str(Path(gateway.tls_dir) / "client" / name)} for name in (CA, CERTIFICATE, KEY)}
+    hosts = {_address(target)[0] for targets in gateway.replicas.values() for target in targets}
+    tls = {
+        "@type": f"{_TRANSPORTS}.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "alpn_protocols": ["h2"],
+            "tls_certificates": [{"certificate_chain": files[CERTIFICATE], "private_key": files[KEY]}],
+            "validation_context": {
+                "trusted_ca": files[CA],
+                "match_typed_subject_alt_names": [_name(host) for host in sorted(hosts)],
+            },
+        },
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": tls}
+
+
+def _name(host: str) -> dict[str, object]:
+    is_name = host.strip("0123456789.") and ":" not in host
+    return {"san_type": "DNS" if is_name else "IP_ADDRESS", "matcher": {"exact": host}}
+
+
+def _address(target: str) -> tuple[str, int]:
     host, _, port = target.rpartition(":")
-    address = {"address": host.strip("[]"), "port_value": int(port)}
-    return {"endpoint": {"address": {"socket_address": address}}}
+    return host.strip("[]"), int(port)
+
+
+def _endpoint(target: str) -> dict[str, object]:
+    host, port = _address(target)
+    return {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
 
 
 def _descriptors(methods: Sequence[MethodDescriptor]) -> FileDescriptorSet:

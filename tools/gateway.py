@@ -92,4 +92,5 @@ def _gateway(chosen: Settings, launch: Launch | None) -> Gateway:
         },
         origins=origins or [envoy.LOCAL_ORIGINS],
         service_key=f"{PREFIX}{key}" if key else "",
+        tls_dir=stack.tls_dir,
     )

@@ -221,14 +221,15 @@ class _Start:
         return {"CHAT_SERVICE_KEY": os.environ.get("CHAT_SERVICE_KEY") or ours}
 
     def _auth_target(self) -> str:
-        """All replicas of auth as one target, which gRPC takes of addresses and not of names."""
-        all_of_auth = [it for name, it in self._listeners.items() if service_of(name) == "auth"]
-        first = all_of_auth[0].target
+        """All replicas of auth as one target, which gRPC takes of addresses alone; a certificate names one host."""
+        targets = [it.target for name, it in self._listeners.items() if service_of(name) == "auth"]
+        if len(targets) == 1 or self._tls_dir is not None:
+            return targets[0]
         try:
-            version = ip_address(first.rpartition(":")[0].strip("[]")).version
+            version = ip_address(targets[0].rpartition(":")[0].strip("[]")).version
         except ValueError:
-            return first
-        return first if len(all_of_auth) == 1 else f"ipv{version}:{','.join(it.target for it in all_of_auth)}"
+            return targets[0]
+        return f"ipv{version}:{','.join(targets)}"
 
     def _stack(self, services: Mapping[str, Child], databases: Mapping[str, Database]) -> Stack:
         auth, chat = self._settings.listeners["auth"], self._settings.listeners["chat"]
