@@ -36,9 +36,9 @@ class TokenVerifier:
         """The same for many, all look-ups in one round trip."""
         return list(await asyncio.gather(*(self.inspect(token, audience) for token in tokens)))
 
-    async def verify(self, access_token: str) -> Caller:
-        """Who is calling; raises Unauthenticated."""
-        found = await self.inspect(access_token)
+    async def verify(self, access_token: str, audience: str = "") -> Caller:
+        """Who is calling an audience (auth itself where none is named); raises Unauthenticated."""
+        found = await self.inspect(access_token, audience)
         if found.user is None or found.principal is None:
             raise Unauthenticated(inactive_reason=found.reason)
         return Caller.behind(found.principal, found.user)

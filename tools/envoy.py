@@ -154,7 +154,7 @@ def _ready(gateway: Gateway) -> bool:
 def _routes(method: MethodDescriptor) -> Iterator[dict[str, object]]:
     """The exact path of a method; what is unary and not gRPC is held until it is whole."""
     streams = method.client_streaming or method.server_streaming
-    filters = dict(_WITHOUT_TOKEN) if MethodRule.of(method).public else {}
+    filters = dict(_WITHOUT_TOKEN) if MethodRule.of(method).public else _asking_for(_service_of(method))
     route = _streaming(method) if streams else _unary(method)
     if method.name.startswith(_READS):
         route["route"] |= {"retry_policy": _READ_AGAIN}
@@ -182,7 +182,17 @@ def _unary(method: MethodDescriptor) -> _Route:
 
 
 def _target(method: MethodDescriptor) -> dict[str, object]:
-    return {"cluster": method.containing_service.file.package.partition(".")[0], "timeout": "0s"}
+    return {"cluster": _service_of(method), "timeout": "0s"}
+
+
+def _service_of(method: MethodDescriptor) -> str:
+    """Auth or chat: the cluster, and the audience that a token has to be for."""
+    return method.containing_service.file.package.partition(".")[0]
+
+
+def _asking_for(audience: str) -> _Route:
+    settings = {"context_extensions": {"audience": audience}}
+    return {"envoy.filters.http.ext_authz": {"@type": _PER_ROUTE, "check_settings": settings}}
 
 
 # What is named so changes nothing (AIP 131, 132, 231): it may be asked twice, of another replica.
@@ -200,9 +210,8 @@ _READ_AGAIN: Final = {
         }
     ],
 }
-_WITHOUT_TOKEN: Final = {
-    "envoy.filters.http.ext_authz": {"@type": f"{_FILTERS}.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
-}
+_PER_ROUTE: Final = f"{_FILTERS}.ext_authz.v3.ExtAuthzPerRoute"
+_WITHOUT_TOKEN: Final = {"envoy.filters.http.ext_authz": {"@type": _PER_ROUTE, "disabled": True}}
 _UNBUFFERED: Final = {"envoy.filters.http.buffer": {"@type": f"{_FILTERS}.buffer.v3.BufferPerRoute", "disabled": True}}
 _NO_ROUTE: Final = {
     "match": {"prefix": "/"},

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
+from envoy.service.auth.v3 import attribute_context_pb2, external_auth_pb2_grpc
 from envoy.service.auth.v3 import external_auth_pb2 as pb
-from envoy.service.auth.v3 import external_auth_pb2_grpc
 from envoy.type.v3 import http_status_pb2
 from google.protobuf import json_format
 from google.rpc import status_pb2
@@ -33,6 +33,8 @@ IDENTITY_HEADERS: Final = (
     "x-assurance-level",
     "x-actor-id",
 )
+# A gateway names in the `context_extensions` of a route for whom the token has to be; otherwise it has to be for auth.
+_AUDIENCE: Final = "audience"
 _RETRY_SECONDS: Final = 1.0
 
 Context = ServicerContext[Any, Any]
@@ -50,11 +52,15 @@ class Authorization(external_auth_pb2_grpc.AuthorizationServicer):  # type: igno
         if http.path in self._open_paths:
             return _admitted({})
         try:
-            caller = await self._verifier.verify(bearer_token(http.headers.get("authorization", "")))
+            return _admitted(_identity(await self._caller(request.attributes)))
         except ServiceError as error:  # here a refusal is the answer, not a failure
             return self._denied(error, http.headers)
+
+    async def _caller(self, attributes: attribute_context_pb2.AttributeContext) -> Principal:
+        token = bearer_token(attributes.request.http.headers.get("authorization", ""))
+        caller = await self._verifier.verify(token, attributes.context_extensions.get(_AUDIENCE, ""))
         calls.remark(principal=caller)
-        return _admitted(_identity(caller))
+        return caller
 
     def _denied(self, error: ServiceError, headers: Mapping[str, str]) -> pb.CheckResponse:
         refusal = error if isinstance(error, Unauthenticated) else Unavailable(retry_after=_RETRY_SECONDS)

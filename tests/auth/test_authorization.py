@@ -8,7 +8,6 @@ import asyncpg
 import grpc
 import pytest
 from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
-from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -26,14 +25,18 @@ PROFILE = "/auth.v1.AccountService/GetProfile"
 
 
 async def check(
-    auth: Auth, token: str | None = None, path: str = PROFILE, **headers: str
+    auth: Auth,
+    token: str | None = None,
+    path: str = PROFILE,
+    extensions: dict[str, str] | None = None,
+    **headers: str,
 ) -> external_auth_pb2.CheckResponse:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if token is not None:
         sent["authorization"] = f"Bearer {token}"
-    request = external_auth_pb2.CheckRequest()
-    json_format.ParseDict(
-        {"attributes": {"request": {"http": {"method": "POST", "path": path, "headers": sent}}}}, request
+    http = {"method": "POST", "path": path, "headers": sent}
+    request = external_auth_pb2.CheckRequest(
+        attributes={"request": {"http": http}, "context_extensions": extensions or {}}
     )
     return await external_auth_pb2_grpc.AuthorizationStub(auth.channel).Check(request)
 
@@ -72,6 +75,19 @@ async def test_roles_and_scopes_are_those_of_this_moment(auth: Auth) -> None:
     await fetch(auth.database.url, "UPDATE sessions SET scopes = '{chat.read,chat.write}'")
     answer = told(await check(auth, made.tokens.access_token))
     assert (answer["x-roles"], answer["x-scopes"]) == ("admin,service", "chat.read,chat.write")
+
+
+async def test_a_token_has_to_be_for_the_audience_that_the_gateways_route_names(auth: Auth) -> None:
+    """R31; where it names none, for auth."""
+    made = await auth.sign_up()
+    f = await forge(auth, made.tokens)
+    for_chat = f.token(aud=["chat"])
+    admitted = [(f.good, {}), (f.good, {"audience": "chat"}), (for_chat, {"audience": "chat"})]
+    denied = [(for_chat, {}), (for_chat, {"audience": "auth"}), (f.good, {"audience": "mail"})]
+    for token, extensions in admitted:
+        told(await check(auth, token, extensions=extensions))
+    for token, extensions in denied:
+        refused(await check(auth, token, extensions=extensions))
 
 
 async def test_every_identity_header_is_set_or_taken_away(auth: Auth) -> None:
