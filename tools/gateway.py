@@ -81,7 +81,7 @@ def _gateway(chosen: Settings, launch: Launch | None) -> Gateway:
         raise Refusal(f"The stack on {chosen.data_dir} is not ready: try again in a moment.")
     listener = settings.gateway()
     origins = [re.escape(origin) for origin in os.environ.get("GATEWAY_ORIGINS", "").split(",") if origin]
-    key = os.environ.get("AUTH_SERVICE_KEYS", "").partition(",")[0].strip()
+    key = DataFolder(chosen.data_dir).master_key("service-key")
     return Gateway(
         host=listener.host,
         port=listener.port,
@@ -91,6 +91,6 @@ def _gateway(chosen: Settings, launch: Launch | None) -> Gateway:
             "chat": launch.targets("chat") if launch else [stack.chat_target],
         },
         origins=origins or [envoy.LOCAL_ORIGINS],
-        service_key=f"{PREFIX}{key}" if key else "",
+        service_key=f"{PREFIX}{key}",
         tls_dir=stack.tls_dir,
     )

@@ -105,10 +105,17 @@ async def running_envoy(
     auth: Sequence[str],
     chat: Sequence[str],
     methods: Sequence[MethodDescriptor] = (),
+    service_key: str = "",
 ) -> AsyncIterator[Envoy]:
     """Envoy before these replicas, passing the methods of the protos and these."""
     folder.mkdir(exist_ok=True)  # noqa: ASYNC240 - nobody waits for it
-    gateway = Gateway(host="127.0.0.1", port=free_port(), admin_port=free_port(), replicas={"auth": auth, "chat": chat})
+    gateway = Gateway(
+        host="127.0.0.1",
+        port=free_port(),
+        admin_port=free_port(),
+        replicas={"auth": auth, "chat": chat},
+        service_key=service_key,
+    )
     config = envoy.configure(gateway, folder, [*envoy.passed(), *methods])
     async with _in_thread(envoy.running(gateway, config, folder / "envoy.log")) as child:
         yield Envoy(gateway, child)

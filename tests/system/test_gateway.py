@@ -19,6 +19,7 @@ from protos.auth.v1.account_service_pb2 import GetProfileRequest, GetProfileResp
 from protos.auth.v1.auth_service_pb2 import LogInRequest, LogInResponse
 from protos.chat.v1 import conversation_service_pb2 as conversations_pb2
 from protos.chat.v1 import conversation_service_pb2_grpc as conversations_grpc
+from shared.service_keys import PREFIX
 from tests.auth import http2, processes
 from tests.auth.test_authorization import TRICKS
 from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
@@ -380,6 +381,21 @@ async def test_while_auth_is_away_nobody_is_let_in(
             async with asyncio.timeout(20):
                 while (await alone.http("/healthz", None, method="GET")).status != 503:
                     await asyncio.sleep(0.05)
+
+
+async def test_an_auth_that_protects_introspection_answers_a_gateway_with_a_service_key_alone(
+    servers: Servers, behind: Behind, tmp_path: Path, auth_database: TestDatabase
+) -> None:
+    """RFC 7662 section 2.1."""
+    key = make_master_key()
+    protected = {"AUTH_PROTECT_INTROSPECTION": True, "AUTH_SERVICE_KEYS": key}
+    config = auth_config(auth_database, servers.redis.url, **protected)
+    async with running_auth(auth_database, config) as auth:
+        token = (await auth.sign_up()).tokens.access_token
+        for presented, status in ((f"{PREFIX}{key}", 200), (f"{PREFIX}{make_master_key()}", 503), ("", 503)):
+            target = f"127.0.0.1:{auth.server.port}"
+            async with running_envoy(tmp_path, [target], [behind.echo.target], ECHO_METHODS, presented) as before:
+                assert (await before.http(TELL, token=token)).status == status
 
 
 async def test_a_replica_that_is_killed_costs_no_call(
