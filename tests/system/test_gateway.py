@@ -398,10 +398,10 @@ async def test_an_auth_that_protects_introspection_answers_a_gateway_with_a_serv
                 assert (await before.http(TELL, token=token)).status == status
 
 
-async def test_a_replica_that_is_killed_costs_no_call(
+async def test_a_replica_that_is_killed_costs_nobody_a_read(
     servers: Servers, behind: Behind, tmp_path: Path, auth_database: TestDatabase
 ) -> None:
-    """F20: calls one after the other, so that none is in its hands when it dies."""
+    """R60: neither those that it had in its hands, nor those that would have been its next."""
     key = make_master_key()
     async with (
         processes.serving(auth_database, servers.redis.url, AUTH_MASTER_KEY=key) as (doomed, served),
@@ -413,10 +413,15 @@ async def test_a_replica_that_is_killed_costs_no_call(
         async with running_envoy(tmp_path, targets, [behind.echo.target]) as before, before.stubs() as through:
             await doomed.sign_up()
             tokens = (await through.log_in()).tokens
-            for number in range(200):
-                if number == 50:
-                    os.kill(served._process.pid, signal.SIGKILL)
-                await through.account.GetProfile(GetProfileRequest(), metadata=bearer(tokens))
+            numbers = iter(range(600))
+
+            async def read() -> None:
+                for number in numbers:
+                    if number == 200:
+                        os.kill(served._process.pid, signal.SIGKILL)
+                    await through.account.GetProfile(GetProfileRequest(), metadata=bearer(tokens))
+
+            await asyncio.gather(*(read() for _ in range(8)))
             await _until(before.child.output, f'"upstream":"{targets[0]}"')
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
