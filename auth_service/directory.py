@@ -1,6 +1,7 @@
 """Users and sessions as everybody reads them: from the shared cache, and from Postgres on a miss."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from auth_service.models import Session, User
@@ -9,6 +10,8 @@ from shared import identity
 from shared.batch import PointReads
 from shared.cache import Cache, CachedReader
 from shared.db import Database
+
+_REMEMBERED: Final = 50_000
 
 
 class Directory:
@@ -34,6 +37,7 @@ class Directory:
             identity.SESSION_SHAPE,
             PointReads("sessions", load_sessions).get,
         )
+        self._holders: dict[UUID, UUID] = {}
         self.user_key_prefix, self.session_key_prefix = self._users.prefix, self._sessions.prefix
 
     async def session_and_user(self, session_id: UUID, user_id: UUID) -> tuple[Session | None, User | None]:
@@ -41,6 +45,22 @@ class Directory:
         asked_session, asked_user = self._sessions.ask(session_id), self._users.ask(user_id)
         session = await self._sessions.answer(asked_session)
         return session, await self._users.answer(asked_user)
+
+    async def session_and_holder(self, session_id: UUID) -> tuple[Session | None, User | None]:
+        """The same where the user is not known: after the first time still in one round trip.
+
+        Whose a session is never changes, so that may be remembered.
+        """
+        user_id = self._holders.get(session_id)
+        if user_id is not None:
+            return await self.session_and_user(session_id, user_id)
+        session = await self._sessions.answer(self._sessions.ask(session_id))
+        if session is None:
+            return None, None
+        if len(self._holders) >= _REMEMBERED:
+            self._holders.clear()
+        self._holders[session_id] = session.user_id
+        return session, await self._users.answer(self._users.ask(session.user_id))
 
     async def sessions_and_users(self, pairs: Sequence[tuple[UUID, UUID]]) -> list[tuple[Session | None, User | None]]:
         """The same for several, still in one round trip."""

@@ -39,6 +39,24 @@ class UserNotFound(ServiceError):
     code = Code.NOT_FOUND
 
 
+class ApiKeyNotFound(ServiceError):
+    """There is no such API key."""
+
+    code = Code.NOT_FOUND
+
+
+class ApiKeyEnded(ServiceError):
+    """The API key has ended: make a new one."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class TooManyCredentials(ServiceError):
+    """There are as many credentials as there may be: end one first."""
+
+    code = Code.FAILED_PRECONDITION
+
+
 class WatcherTooSlow(ServiceError):
     """The stream was read too slowly to be kept up to date: begin it anew."""
 

@@ -30,6 +30,7 @@ __all__ = [
     "ImportRow",
     "ImportVerdict",
     "InactiveReason",
+    "MachineCredential",
     "NewPasskey",
     "Passkey",
     "PasskeyCredential",
@@ -105,6 +106,15 @@ class Caller(Principal):
     def behind(cls, principal: Principal, user: User) -> "Caller":
         """The caller that a token was found to stand for."""
         return cls(user=user, **{each.name: getattr(principal, each.name) for each in fields(Principal)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineCredential:
+    """An API key or a client secret: a session, whose place it takes, and about when it was last used."""
+
+    session: Session
+    replaces_id: UUID | None
+    last_use_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

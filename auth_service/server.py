@@ -13,6 +13,7 @@ from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.admissions import Admissions
+from auth_service.api_keys import ApiKeys
 from auth_service.challenges import Challenges
 from auth_service.config import AuthConfig
 from auth_service.directory import Directory
@@ -21,7 +22,9 @@ from auth_service.imports import Imports
 from auth_service.issuing import Issuer
 from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
+from auth_service.last_uses import WRITE_SECONDS, LastUses
 from auth_service.limits import AuthLimits
+from auth_service.machine_secrets import MachineSecrets
 from auth_service.mail import sender
 from auth_service.mail.composer import Composer
 from auth_service.mail.notices import Notices
@@ -41,6 +44,7 @@ from auth_service.revocations import Revocations
 from auth_service.rpc.account_service import AccountService
 from auth_service.rpc.admin_service import AdminService
 from auth_service.rpc.administration import AdminPages
+from auth_service.rpc.api_keys import ApiKeyPages
 from auth_service.rpc.auth_service import AuthService
 from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.passkeys import PasskeyPages
@@ -56,7 +60,7 @@ from auth_service.store import mail_outbox, totp_secrets
 from auth_service.store import signing_keys as signing_key_rows
 from auth_service.store.cache_epochs import CacheEpochs
 from auth_service.totp import Totp
-from auth_service.verification import OwnCallers, TokenVerifier
+from auth_service.verification import Machines, OwnCallers, TokenVerifier
 from protos.auth.v1 import account_service_pb2 as account_pb2
 from protos.auth.v1 import account_service_pb2_grpc, admin_service_pb2_grpc, auth_service_pb2_grpc
 from protos.auth.v1 import admin_service_pb2 as admin_pb2
@@ -99,7 +103,10 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         directory = Directory(held.database, cache)
         tasks = cleanup.tasks(config.audit_retention, directory.user_key_prefix)
         batches.schedule(tasks, held.database, held.background)
-        verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory)
+        last_uses = LastUses(held.database)
+        held.background.every(WRITE_SECONDS, "last uses", last_uses.write)
+        machines = Machines(audiences=config.token_audiences, last_uses=last_uses)
+        verifier = TokenVerifier(TokenChecker(config.issuer, _OWN_AUDIENCE), signing, directory, machines)
         callers = OwnCallers(verifier, ServiceKeys(config.known_service_keys))
         limits = AuthLimits(RateLimiter(held.link, config.key_ring.derive("rate limits")), config.volumes)
         services = _services(
@@ -221,6 +228,7 @@ def _services(
             issuer=config.issuer,
         )
     )
+    api_keys = ApiKeys(held.database, directory, MachineSecrets(ring.macs("machine secrets")))
     account = AccountService(
         AccountRules(
             accounts=profiles,
@@ -234,6 +242,8 @@ def _services(
             totp=totp,
             passkeys=passkeys,
             passkey_pages=PasskeyPages(passkeys, tokens),
+            api_keys=api_keys,
+            api_key_pages=ApiKeyPages(api_keys, tokens),
         )
     )
     admin = AdminService(

@@ -1,13 +1,15 @@
 """What an access token is worth at this moment: its signature, its session and its user (RFC 7662)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from auth_service.directory import Directory
 from auth_service.keys import Keys
+from auth_service.last_uses import LastUses
 from auth_service.models import Caller, InactiveReason, Verification
 from auth_service.service_keys import ServiceKeys
-from shared import identity, metrics
+from shared import clock, identity, machine_secrets, metrics
 from shared.access_tokens import Actor, Claims, TokenChecker, TokenRefused
 from shared.calls import Principal
 from shared.errors import Unauthenticated
@@ -15,12 +17,20 @@ from shared.identity import Objection, Session, User
 from shared.service_keys import PREFIX
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """What is to be known about API keys: for whom they are, and who remembers their use."""
+
+    audiences: Collection[str]
+    last_uses: LastUses
+
+
 class TokenVerifier:
     """Checks tokens for VerifyToken, and for auth's own RPCs."""
 
-    def __init__(self, checker: TokenChecker, keys: Keys, directory: Directory) -> None:
+    def __init__(self, checker: TokenChecker, keys: Keys, directory: Directory, machines: Machines) -> None:
         """Check with auth's own keys, and read sessions and users from the directory."""
-        self._checker, self._keys, self._directory = checker, keys, directory
+        self._checker, self._keys, self._directory, self._machines = checker, keys, directory, machines
         self._active = metrics.tokens_verified.labels("ACTIVE")
 
     async def inspect(self, access_token: str, audience: str = "") -> Verification:
@@ -44,6 +54,8 @@ class TokenVerifier:
         return Caller.behind(found.principal, found.user)
 
     async def _inspect(self, access_token: str, audience: str) -> Verification:
+        if access_token.startswith(machine_secrets.API_KEY_PREFIX):
+            return await self._key(access_token, audience)
         if not self._keys.fresh:
             await self._keys.refresh()
         try:
@@ -63,6 +75,24 @@ class TokenVerifier:
         (session, user), (credential, account) = await self._directory.sessions_and_users(pairs)
         objection = identity.objection(actor.user_id, credential, account)
         return _inactive(objection) if objection else _standing(claims, session, user)
+
+    async def _key(self, text: str, audience: str) -> Verification:
+        """An API key: who presents the right secret is its user."""
+        presented = machine_secrets.read(text)
+        if presented is None:
+            return Verification(reason=InactiveReason.MALFORMED)
+        if audience and audience not in self._machines.audiences:
+            return Verification(reason=InactiveReason.INVALID)
+        session, user = await self._directory.session_and_holder(presented.session_id)
+        if session is None or not presented.opens(session):
+            return Verification(reason=InactiveReason.INVALID)
+        if session.revoke_time is None and session.expire_time <= clock.now():
+            return Verification(reason=InactiveReason.EXPIRED)
+        objection = identity.objection(session.user_id, session, user)
+        if objection or user is None:
+            return _inactive(objection or Objection.REVOKED)
+        self._machines.last_uses.note(session.id)
+        return Verification(user=user, principal=Principal.of(session, user, session.expire_time))
 
 
 class OwnCallers:

@@ -26,7 +26,9 @@ _MESSAGES_A_WRITER: Final = 200
 _SEEDED = "email LIKE 'seed-%@example.com'"
 _SIGN_INS: Final = f"""
 SELECT user_id, id, create_time FROM sessions
-WHERE revoke_time IS NULL AND user_id IN (SELECT id FROM users WHERE {_SEEDED} ORDER BY id LIMIT $1)
+WHERE
+    kind = 'SIGN_IN' AND revoke_time IS NULL
+    AND user_id IN (SELECT id FROM users WHERE {_SEEDED} ORDER BY id LIMIT $1)
 ORDER BY user_id, id
 """  # noqa: S608 (a constant)
 

@@ -19,7 +19,8 @@ Tables = dict[str, list[Row]]
 COLUMNS: Final = {
     "users": "id email password_hash display_name create_time update_time",
     "sessions": "id user_id device_label user_agent address auth_methods create_time expire_time revoke_time "
-    "revoke_reason",
+    "revoke_reason kind scopes secret_digest",
+    "machine_credentials": "session_id user_id request_id last_use_time",
     "user_tokens": "id user_id session_id type token_digest generation rotate_time create_time expire_time revoke_time",
     "audit_events": "id type user_id session_id address create_time",
     "conversations": "user_id id title pinned archived active_depth message_count revision create_time update_time "
@@ -35,6 +36,7 @@ COLUMNS: Final = {
     "output_tokens cost_micros price_version first_token_micros duration_micros create_time",
 }
 
+_OF_PEOPLE: Final = ("users", "sessions", "machine_credentials", "user_tokens", "audit_events")
 _SESSION_LIFE: Final = timedelta(days=90)
 _HISTORY_DAYS: Final = 60
 _PURGED_AFTER: Final = timedelta(days=30)
@@ -71,7 +73,7 @@ class People:
 
     def rows(self, numbers: range) -> Tables:
         """So many people, named by their numbers."""
-        tables: Tables = {name: [] for name in ("users", "sessions", "user_tokens", "audit_events")}
+        tables: Tables = {name: [] for name in _OF_PEOPLE}
         for number in numbers:
             self._add(tables, number)
         return tables
@@ -87,6 +89,15 @@ class People:
             event = "LOG_IN" if nth else "SIGN_UP"
             tables["audit_events"].append((id_at(begin), event, user_id, session_id, "198.51.100.7", begin))
             begin += (self.now - begin) * self.random.random()
+        if number % 10 == 0:
+            self._add_key(tables, user_id, begin)
+
+    def _add_key(self, tables: Tables, user_id: UUID, begin: datetime) -> None:
+        key_id = id_at(begin)
+        told: Row = ("robot", "robot/1.0", "198.51.100.7", [], begin, begin + _SESSION_LIFE, None, None)
+        held = ("API_KEY", ["chat.read", "chat.write"], self.random.randbytes(32))
+        tables["sessions"].append((key_id, user_id, *told, *held))
+        tables["machine_credentials"].append((key_id, user_id, str(key_id), self.now))
 
     def _add_session(self, tables: Tables, user_id: UUID, begin: datetime) -> UUID:
         session_id, expiry = id_at(begin), begin + _SESSION_LIFE
@@ -95,7 +106,8 @@ class People:
         end = max(begin, self.now - timedelta(days=self.random.uniform(0, 5))) if ended else None
         device = self.random.choice(_DEVICES)
         told = (device, f"{device} app/1.4", "198.51.100.7", ["pwd"])
-        tables["sessions"].append((session_id, user_id, *told, begin, expiry, end, "LOG_OUT" if ended else None))
+        reason = "LOG_OUT" if ended else None
+        tables["sessions"].append((session_id, user_id, *told, begin, expiry, end, reason, "SIGN_IN", [], None))
         generation = self.random.randrange(1, 200)
         used = end or self.now - min(timedelta(days=self.random.expovariate(0.3)), self.now - begin)
         digest = refresh_tokens.digest(session_id)
@@ -115,7 +127,7 @@ class Conversations:
         """Tables with at least so many messages together; the first conversation is a long one."""
         made, length = 0, min(_LONG_CONVERSATION, messages // 10)
         while made < messages:
-            tables: Tables = {name: [] for name in list(COLUMNS)[4:]}
+            tables: Tables = {name: [] for name in list(COLUMNS)[len(_OF_PEOPLE) :]}
             while len(tables["chat_messages"]) < min(at_once, messages - made):
                 self._add(tables, self._random.choice(self._people), length or self._length())
                 length = 0

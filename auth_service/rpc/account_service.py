@@ -4,10 +4,10 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import callers, convert, factors, one_time, parse, passkeys
+from auth_service.rpc import api_keys, callers, convert, factors, one_time, parse, passkeys
 from auth_service.rpc.rules import AccountRules
 from protos.auth.v1 import account_service_pb2 as pb
-from protos.auth.v1 import account_service_pb2_grpc, factors_pb2, passkeys_pb2
+from protos.auth.v1 import account_service_pb2_grpc, api_keys_pb2, factors_pb2, passkeys_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -51,6 +51,29 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> one_time_pb.ChangePasswordResponse:
         count = await self._rules.password_changes.change(callers.caller(), one_time.change(request))
         return one_time_pb.ChangePasswordResponse(revoked_count=count)
+
+    async def CreateApiKey(
+        self, request: api_keys_pb2.CreateApiKeyRequest, context: Context
+    ) -> api_keys_pb2.CreateApiKeyResponse:
+        made = await self._rules.api_keys.create(calls.principal(), api_keys.create_key(request))
+        return api_keys.created(made)
+
+    async def ListApiKeys(
+        self, request: api_keys_pb2.ListApiKeysRequest, context: Context
+    ) -> api_keys_pb2.ListApiKeysResponse:
+        return await self._rules.api_key_pages.read(calls.principal(), request)
+
+    async def RevokeApiKey(
+        self, request: api_keys_pb2.RevokeApiKeyRequest, context: Context
+    ) -> api_keys_pb2.RevokeApiKeyResponse:
+        ended = await self._rules.api_keys.revoke(calls.principal(), api_keys.key_id(request))
+        return api_keys_pb2.RevokeApiKeyResponse(api_key=api_keys.api_key(ended))
+
+    async def RotateApiKey(
+        self, request: api_keys_pb2.RotateApiKeyRequest, context: Context
+    ) -> api_keys_pb2.RotateApiKeyResponse:
+        made = await self._rules.api_keys.rotate(calls.principal(), api_keys.rotate_key(request))
+        return api_keys.rotated(made)
 
     async def ChangeEmail(
         self, request: one_time_pb.ChangeEmailRequest, context: Context

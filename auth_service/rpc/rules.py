@@ -6,6 +6,7 @@ from datetime import timedelta
 from auth_service.account_changes import AccountChanges, PasswordChanges
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
+from auth_service.api_keys import ApiKeys
 from auth_service.challenges import Challenges
 from auth_service.factors import Factors
 from auth_service.key_rotation import KeyRotation
@@ -14,6 +15,7 @@ from auth_service.passkey_log_ins import PasskeyLogIns
 from auth_service.passkeys import Passkeys
 from auth_service.revocations import Revocations
 from auth_service.rpc.administration import AdminPages
+from auth_service.rpc.api_keys import ApiKeyPages
 from auth_service.rpc.passkeys import PasskeyPages
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.rpc.user_imports import UserImports
@@ -55,6 +57,8 @@ class AccountRules:
     totp: Totp
     passkeys: Passkeys
     passkey_pages: PasskeyPages
+    api_keys: ApiKeys
+    api_key_pages: ApiKeyPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

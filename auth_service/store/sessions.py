@@ -72,13 +72,13 @@ class Replaced:
 
 async def find_many(executor: Executor, session_ids: Sequence[UUID]) -> Mapping[UUID, Session]:
     """The sessions with these ids, as far as there are any."""
-    return {row["id"]: _session(row) for row in await executor.fetch_all(queries.find_many, session_ids)}
+    return {row["id"]: session(row) for row in await executor.fetch_all(queries.find_many, session_ids)}
 
 
 async def find_first(executor: Executor, user_id: UUID) -> Session | None:
     """The user's oldest session that is still known."""
     row = await executor.fetch_one(queries.find_first, user_id)
-    return _session(row) if row else None
+    return session(row) if row else None
 
 
 async def insert(
@@ -99,7 +99,7 @@ async def insert(
 
 async def list_all(executor: Executor, user_id: UUID, *, after: UUID | None, limit: int) -> list[Session]:
     """A user's sessions, the newest first, ended ones too."""
-    return [_session(row) for row in await executor.fetch_all(queries.list_all, user_id, after, limit)]
+    return [session(row) for row in await executor.fetch_all(queries.list_all, user_id, after, limit)]
 
 
 async def list_active(
@@ -108,7 +108,7 @@ async def list_active(
     """A user's active sessions, the newest first."""
     expire_time, session_id = after or (None, None)
     rows = await executor.fetch_all(queries.list_active, user_id, expire_time, session_id, limit)
-    return [_session(row) for row in rows]
+    return [session(row) for row in rows]
 
 
 async def revoke(
@@ -142,7 +142,8 @@ async def signed_in_from(executor: Executor, email: str, address: str) -> bool:
     return bool(await executor.fetch_value(queries.signed_in_from, email, address))
 
 
-def _session(row: Record) -> Session:
+def session(row: Record) -> Session:
+    """The model of a row."""
     return Session(
         id=row["id"],
         user_id=row["user_id"],

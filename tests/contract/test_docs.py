@@ -8,11 +8,13 @@ import pytest
 
 from auth_service import (
     admissions,
+    api_keys,
     ceremonies,
     challenge_tokens,
     emails,
     key_rotation,
     keys,
+    last_uses,
     limits,
     mailed_codes,
     one_time_codes,
@@ -29,6 +31,7 @@ from auth_service import cleanup as auth_cleanup
 from auth_service.config import AuthConfig
 from auth_service.mail import mails, sender
 from auth_service.mail.mails import MailKind
+from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import user_imports
 from chat_service.config import ChatConfig
@@ -176,6 +179,13 @@ STATED = [
     ("attempt to send a mail", told_pauses()),
     ("notice in the outbox", f"{mails.NATURES[MailKind.NEW_DEVICE].lifetime.days} days"),
     ("mail that was refused is kept", f"{sender.REFUSED_STAY.days} days"),
+    ("`name` of an API key", f"1 to {rpc_api_keys.MAX_NAME} characters"),
+    ("API key", f"{api_keys.DEFAULT_LIFETIME.days} days where"),
+    ("API key", f"at most {api_keys.MAX_LIFETIME.days} days"),
+    ("API key whose place another takes", f"{api_keys.DEFAULT_OVERLAP.total_seconds() / 3600:.0f} h"),
+    ("API key whose place another takes", f"at most {api_keys.MAX_OVERLAP.days} days"),
+    ("API keys of a user", f"{api_keys.MAX_KEYS}; {api_keys.MAX_ROTATING} while"),
+    ("last use of an API key", f"{last_uses.WRITE_SECONDS:.0f} s"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
     ("parts of a message", f"1 to {messages._MAX_PARTS}"),

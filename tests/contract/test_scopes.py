@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import MethodDescriptorProto
 
+from auth_service import scopes
 from protos.options.v1 import access_pb2
 from tests.contract.test_protos import README, methods
 
@@ -24,13 +25,30 @@ def test_every_rpc_of_chat_and_every_one_for_services_names_a_scope() -> None:
     assert [name for name in nameless if name.startswith("chat.") or name in services] == []
 
 
+def test_auth_knows_the_scopes_of_the_protos_and_no_others() -> None:
+    """Only these can be given to a key or an account."""
+    by_user = {option(m, access_pb2.access) == access_pb2.ACCESS_USER: set[str]() for _, m in methods()}
+    for _, method in methods():
+        if scope := option(method, access_pb2.scope):
+            by_user[option(method, access_pb2.access) == access_pb2.ACCESS_USER].add(scope)
+    assert by_user[True] == set(scopes.USER_SCOPES)
+    assert by_user[False] == set(scopes.SERVICE_SCOPES)
+
+
 def test_what_a_person_must_do_in_person_names_no_scope() -> None:
     public = {
         name.partition("/")[2]
         for name, method in methods()
         if option(method, access_pb2.access) == access_pb2.ACCESS_PUBLIC and not option(method, access_pb2.internal)
     }
-    in_person = {"LogOut", "ListSessions", "RevokeSession", "RevokeOtherSessions"} | named(access_pb2.step_up)
+    in_person = {
+        "LogOut",
+        "ListSessions",
+        "RevokeSession",
+        "RevokeOtherSessions",
+        "ListApiKeys",
+        "RevokeApiKey",
+    } | named(access_pb2.step_up)
     assert named(access_pb2.scope) & (public | in_person) == set()
 
 

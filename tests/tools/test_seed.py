@@ -49,7 +49,7 @@ async def test_every_table_of_both_services_gets_rows(databases):
     empty = [
         table
         for database, tables in (
-            (auth, ("users", "sessions", "user_tokens", "audit_events")),
+            (auth, ("users", "sessions", "machine_credentials", "user_tokens", "audit_events")),
             (chat, ("conversations", "conversation_sessions", "chat_messages", "components", "component_versions")),
             (chat, ("ai_interactions", "ai_responses")),
         )

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.auth.v1 import account_service_pb2 as protos_dot_auth_dot_v1_dot_account__service__pb2
+from protos.auth.v1 import api_keys_pb2 as protos_dot_auth_dot_v1_dot_api__keys__pb2
 from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 from protos.auth.v1 import passkeys_pb2 as protos_dot_auth_dot_v1_dot_passkeys__pb2
@@ -132,6 +133,26 @@ class AccountServiceStub:
                 '/auth.v1.AccountService/BeginPasskeyProof',
                 request_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.FromString,
+                _registered_method=True)
+        self.CreateApiKey = channel.unary_unary(
+                '/auth.v1.AccountService/CreateApiKey',
+                request_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyResponse.FromString,
+                _registered_method=True)
+        self.ListApiKeys = channel.unary_unary(
+                '/auth.v1.AccountService/ListApiKeys',
+                request_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysResponse.FromString,
+                _registered_method=True)
+        self.RevokeApiKey = channel.unary_unary(
+                '/auth.v1.AccountService/RevokeApiKey',
+                request_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyResponse.FromString,
+                _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/auth.v1.AccountService/RotateApiKey',
+                request_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyResponse.FromString,
                 _registered_method=True)
 
 
@@ -296,6 +317,39 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateApiKey(self, request, context):
+        """Makes an API key for the caller's own programs. Its text is shown in the answer alone.
+        Errors: INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApiKeys(self, request, context):
+        """The caller's API keys, the newest first.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeApiKey(self, request, context):
+        """Ends one of the caller's API keys. When it has returned, the key is accepted nowhere. Ending what has ended already
+        succeeds.
+        Errors: INVALID_FIELDS, API_KEY_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateApiKey(self, request, context):
+        """Makes a key with the name and the scopes of another, which goes on for a while so that programs can change over.
+        Errors: INVALID_FIELDS, API_KEY_NOT_FOUND, API_KEY_ENDED, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -393,6 +447,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.BeginPasskeyProof,
                     request_deserializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.SerializeToString,
+            ),
+            'CreateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateApiKey,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyResponse.SerializeToString,
+            ),
+            'ListApiKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApiKeys,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeApiKey,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -909,6 +983,114 @@ class AccountService:
             '/auth.v1.AccountService/BeginPasskeyProof',
             protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_passkeys__pb2.BeginPasskeyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/CreateApiKey',
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.CreateApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApiKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/ListApiKeys',
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/RevokeApiKey',
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AccountService/RotateApiKey',
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_api__keys__pb2.RotateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

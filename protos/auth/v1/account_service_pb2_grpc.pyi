@@ -6,6 +6,7 @@ auth.v1: who is calling. This file: what signed-in users do with their own accou
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import account_service_pb2 as _account_service_pb2
+from protos.auth.v1 import api_keys_pb2 as _api_keys_pb2
 from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 from protos.auth.v1 import passkeys_pb2 as _passkeys_pb2
@@ -97,6 +98,23 @@ class AccountServiceStub:
     BeginPasskeyProof: _aio.UnaryUnaryMultiCallable[_passkeys_pb2.BeginPasskeyProofRequest, _passkeys_pb2.BeginPasskeyProofResponse]
     """Asks one of the account's passkeys for a proof, for Reauthenticate and DisableTotp.
     Errors: SECOND_FACTOR_NOT_FOUND.
+    """
+    CreateApiKey: _aio.UnaryUnaryMultiCallable[_api_keys_pb2.CreateApiKeyRequest, _api_keys_pb2.CreateApiKeyResponse]
+    """Makes an API key for the caller's own programs. Its text is shown in the answer alone.
+    Errors: INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+    """
+    ListApiKeys: _aio.UnaryUnaryMultiCallable[_api_keys_pb2.ListApiKeysRequest, _api_keys_pb2.ListApiKeysResponse]
+    """The caller's API keys, the newest first.
+    Errors: INVALID_FIELDS.
+    """
+    RevokeApiKey: _aio.UnaryUnaryMultiCallable[_api_keys_pb2.RevokeApiKeyRequest, _api_keys_pb2.RevokeApiKeyResponse]
+    """Ends one of the caller's API keys. When it has returned, the key is accepted nowhere. Ending what has ended already
+    succeeds.
+    Errors: INVALID_FIELDS, API_KEY_NOT_FOUND.
+    """
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_api_keys_pb2.RotateApiKeyRequest, _api_keys_pb2.RotateApiKeyResponse]
+    """Makes a key with the name and the scopes of another, which goes on for a while so that programs can change over.
+    Errors: INVALID_FIELDS, API_KEY_NOT_FOUND, API_KEY_ENDED, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -293,6 +311,47 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_passkeys_pb2.BeginPasskeyProofResponse]:
         """Asks one of the account's passkeys for a proof, for Reauthenticate and DisableTotp.
         Errors: SECOND_FACTOR_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateApiKey(
+        self,
+        request: _api_keys_pb2.CreateApiKeyRequest,
+        context: _aio.ServicerContext[_api_keys_pb2.CreateApiKeyRequest, _abc.Awaitable[_api_keys_pb2.CreateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_keys_pb2.CreateApiKeyResponse]:
+        """Makes an API key for the caller's own programs. Its text is shown in the answer alone.
+        Errors: INVALID_FIELDS, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListApiKeys(
+        self,
+        request: _api_keys_pb2.ListApiKeysRequest,
+        context: _aio.ServicerContext[_api_keys_pb2.ListApiKeysRequest, _abc.Awaitable[_api_keys_pb2.ListApiKeysResponse]],
+    ) -> _abc.Awaitable[_api_keys_pb2.ListApiKeysResponse]:
+        """The caller's API keys, the newest first.
+        Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeApiKey(
+        self,
+        request: _api_keys_pb2.RevokeApiKeyRequest,
+        context: _aio.ServicerContext[_api_keys_pb2.RevokeApiKeyRequest, _abc.Awaitable[_api_keys_pb2.RevokeApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_keys_pb2.RevokeApiKeyResponse]:
+        """Ends one of the caller's API keys. When it has returned, the key is accepted nowhere. Ending what has ended already
+        succeeds.
+        Errors: INVALID_FIELDS, API_KEY_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _api_keys_pb2.RotateApiKeyRequest,
+        context: _aio.ServicerContext[_api_keys_pb2.RotateApiKeyRequest, _abc.Awaitable[_api_keys_pb2.RotateApiKeyResponse]],
+    ) -> _abc.Awaitable[_api_keys_pb2.RotateApiKeyResponse]:
+        """Makes a key with the name and the scopes of another, which goes on for a while so that programs can change over.
+        Errors: INVALID_FIELDS, API_KEY_NOT_FOUND, API_KEY_ENDED, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _aio.Server) -> None: ...

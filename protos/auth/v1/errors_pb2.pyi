@@ -124,6 +124,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The account has twenty passkeys. Have the user delete one first."""
     ERROR_REASON_PASSKEY_NOT_FOUND: _ErrorReason.ValueType  # 138
     """NOT_FOUND. No such passkey, or not one of the caller's."""
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 145
+    """NOT_FOUND. No such API key, or not one of the caller's."""
+    ERROR_REASON_API_KEY_ENDED: _ErrorReason.ValueType  # 146
+    """FAILED_PRECONDITION. The API key was revoked or has expired, so nothing can take its place. Make a new one."""
+    ERROR_REASON_TOO_MANY_CREDENTIALS: _ErrorReason.ValueType  # 147
+    """FAILED_PRECONDITION. There are as many credentials as the fact `limit` says. End one, then repeat."""
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
     ERROR_REASON_ONE_TIME_CODE_INVALID: _ErrorReason.ValueType  # 115
@@ -233,6 +239,12 @@ ERROR_REASON_TOO_MANY_PASSKEYS: ErrorReason.ValueType  # 137
 """FAILED_PRECONDITION. The account has twenty passkeys. Have the user delete one first."""
 ERROR_REASON_PASSKEY_NOT_FOUND: ErrorReason.ValueType  # 138
 """NOT_FOUND. No such passkey, or not one of the caller's."""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 145
+"""NOT_FOUND. No such API key, or not one of the caller's."""
+ERROR_REASON_API_KEY_ENDED: ErrorReason.ValueType  # 146
+"""FAILED_PRECONDITION. The API key was revoked or has expired, so nothing can take its place. Make a new one."""
+ERROR_REASON_TOO_MANY_CREDENTIALS: ErrorReason.ValueType  # 147
+"""FAILED_PRECONDITION. There are as many credentials as the fact `limit` says. End one, then repeat."""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 ERROR_REASON_ONE_TIME_CODE_INVALID: ErrorReason.ValueType  # 115
