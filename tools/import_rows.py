@@ -128,6 +128,13 @@ def batches(file: BinaryIO, source: str, report: Report) -> Iterator[Batch]:
             yield batch
 
 
+def _passes(error: Exception) -> bool:
+    """Whether trying again may help; gRPC's client itself says INTERNAL where it lost an answer to a race."""
+    if not isinstance(error, grpc.aio.AioRpcError):
+        return False
+    return error.code() in _PASSING or str(error.details()).startswith("Internal error from Core")
+
+
 class Sender:
     """Sends batches a little ahead of their answers, and after a broken stream again what was not answered."""
 
@@ -147,8 +154,7 @@ class Sender:
             except ExceptionGroup as group:
                 error = group.exceptions[0]
                 self._failures += 1
-                passing = isinstance(error, grpc.aio.AioRpcError) and error.code() in _PASSING
-                if not passing or self._failures > _MAX_FAILURES:
+                if not _passes(error) or self._failures > _MAX_FAILURES:
                     raise error from None
                 await asyncio.sleep(2 ** (self._failures - 1) / 4)
             else:
