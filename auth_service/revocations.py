@@ -75,7 +75,9 @@ class Revocations:
                 self._hurry.clear()
                 await self._beat(connection)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hurry.wait(), BEAT_SECONDS)
+                    # asyncio.wait_for of Python 3.11 loses a cancellation that comes together with the event.
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._hurry.wait()
 
     async def watch(self) -> AsyncGenerator[News, None]:
         """All that matters now, then everything as it commits; raises WatcherTooSlow, and Unavailable at the end."""

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
 from shared import calls, metrics
 
 log = structlog.get_logger()
+
+_INSIST_SECONDS: Final = 1.0
 
 
 class Background:
@@ -30,11 +32,11 @@ class Background:
         await self._group.__aexit__(None, None, None)
 
     async def stop(self) -> None:
-        """Cancel what still runs and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel what still runs and wait for its end; a task that lost the cancellation on its way is told again."""
+        while tasks := {task for task in self._tasks if not task.done()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_INSIST_SECONDS)
 
     def spawn(self, name: str, work: Coroutine[object, object, object]) -> None:
         """Run a coroutine to its end."""

@@ -6,6 +6,7 @@ import warnings
 import pytest
 from prometheus_client import REGISTRY
 
+from shared import background as background_tasks
 from shared import calls, clock
 from shared.background import Background
 from shared.calls import Call
@@ -101,3 +102,22 @@ async def test_work_that_a_call_begins_is_not_bound_to_its_deadline() -> None:
         await asyncio.sleep(0)
     assert seen == [10.0]
     assert calls.remaining(10.0) == 0
+
+
+async def test_a_task_that_lost_the_first_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `asyncio.wait_for` of Python 3.11 does where a result comes at the same moment."""
+    monkeypatch.setattr(background_tasks, "_INSIST_SECONDS", 0.01)
+    lost = False
+
+    async def work() -> None:
+        nonlocal lost
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            lost = True
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(10), Background() as background:
+        background.spawn("deaf", work())
+        await asyncio.sleep(0)
+    assert lost
