@@ -1,4 +1,4 @@
-"""`python -m auth_service serve`, `… migrate`, `… grant-roles EMAIL ROLE…` and `… rotate-signing-key`."""
+"""`python -m auth_service serve`, `… migrate`, and what operators do beside the running service: see `--help`."""
 
 import argparse
 import os
@@ -11,6 +11,9 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener,-event_engine_
 from auth_service import emails, server
 from auth_service.config import AuthConfig
 from auth_service.models import ROLES, KeyState
+from auth_service.scopes import AUDIENCE, EVERY_SCOPE, SERVICE_ROLES
+from auth_service.service_accounts import MAX_NAME, CreateSecret
+from auth_service.store.service_accounts import NewServiceAccount
 from shared.grpc import process
 from shared.grpc.process import Command
 
@@ -70,7 +73,58 @@ ROTATE_SIGNING_KEY = Command(
     run=_rotate_signing_key,
 )
 
-if __name__ == "__main__":
-    process.main(
-        "auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations", GRANT_ROLES, ROTATE_SIGNING_KEY
+
+def _name(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text) <= MAX_NAME:
+        raise argparse.ArgumentTypeError(f"a name has 1 to {MAX_NAME} characters, and no control characters")
+    return text
+
+
+def _audience(text: str) -> str:
+    if not AUDIENCE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of a service")
+    return text
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", type=_name, help="what to call it")
+    for option, values, text in (
+        ("--role", SERVICE_ROLES, "a role that it has"),
+        ("--scope", EVERY_SCOPE, "what it may do; without any, all that its roles open but acting for users"),
+    ):
+        parser.add_argument(option, action="append", default=[], choices=values, help=text)
+    parser.add_argument(
+        "--audience",
+        action="append",
+        type=_audience,
+        required=True,
+        metavar="SERVICE",
+        help="whom its tokens may be for, such as auth or chat",
     )
+
+
+async def _create_service_account(config: AuthConfig, arguments: argparse.Namespace) -> str:
+    new = NewServiceAccount(
+        display_name=arguments.name,
+        roles=tuple(sorted(set(arguments.role))),
+        audiences=tuple(sorted(set(arguments.audience))),
+        scopes=tuple(sorted(set(arguments.scope))),
+        request_id=None,
+    )
+    async with server.service_accounts(config) as accounts:
+        account = await accounts.create(new)
+        made = await accounts.create_secret(CreateSecret(account_id=account.user.id, expire_time=None, request_id=None))
+    end = f"{made.secret.session.expire_time:%Y-%m-%d}"
+    return f"client id:     {account.user.id}\nclient secret: {made.text}\ngood until:    {end}, and not shown again"
+
+
+CREATE_SERVICE_ACCOUNT = Command(
+    name="create-service-account",
+    help="make a service account, with a client secret that is shown once",
+    add_arguments=_add_account,
+    run=_create_service_account,
+)
+
+if __name__ == "__main__":
+    commands = (GRANT_ROLES, ROTATE_SIGNING_KEY, CREATE_SERVICE_ACCOUNT)
+    process.main("auth_service", AuthConfig, server.build, Path(__file__).parent / "migrations", *commands)

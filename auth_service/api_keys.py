@@ -12,7 +12,7 @@ from uuid import UUID
 from auth_service.directory import Directory
 from auth_service.errors import ApiKeyEnded, ApiKeyNotFound, TooManyCredentials, UserNotFound
 from auth_service.machine_secrets import MachineSecrets
-from auth_service.models import MachineCredential, RevokeReason, SessionKind
+from auth_service.models import MachineCredential, RevokeReason, SessionKind, UserState
 from auth_service.store import machine_credentials
 from auth_service.store.machine_credentials import End, NewCredential
 from shared import calls, clock, ids
@@ -109,7 +109,7 @@ class ApiKeys:
 
     async def _begin(self, tx: Transaction, principal: Principal, request_id: str | None) -> MachineCredential | None:
         """Let nobody else make keys for the user meanwhile, and find what this request has made before."""
-        if not await machine_credentials.lock_holder(tx, principal.user_id):
+        if await machine_credentials.lock_holder(tx, principal.user_id) is not UserState.ACTIVE:
             raise UserNotFound
         if request_id is None:
             return None

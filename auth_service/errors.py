@@ -57,6 +57,42 @@ class TooManyCredentials(ServiceError):
     code = Code.FAILED_PRECONDITION
 
 
+class InvalidClient(ServiceError):
+    """The client id and the client secret do not belong together, or are good no longer."""
+
+    code = Code.UNAUTHENTICATED
+
+
+class SubjectTokenInvalid(ServiceError):
+    """The subject token is not a good access token of a person."""
+
+    code = Code.INVALID_ARGUMENT
+
+
+class AudienceNotAllowed(ServiceError):
+    """The service account may have no token for this audience."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ScopeNotAllowed(ServiceError):
+    """This scope cannot be given here."""
+
+    code = Code.PERMISSION_DENIED
+
+
+class ServiceAccountNotFound(ServiceError):
+    """There is no such service account."""
+
+    code = Code.NOT_FOUND
+
+
+class ClientSecretNotFound(ServiceError):
+    """The service account has no such client secret."""
+
+    code = Code.NOT_FOUND
+
+
 class WatcherTooSlow(ServiceError):
     """The stream was read too slowly to be kept up to date: begin it anew."""
 

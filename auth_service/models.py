@@ -42,6 +42,7 @@ __all__ = [
     "RevokeReason",
     "SecondFactor",
     "SecondFactors",
+    "ServiceAccount",
     "Session",
     "SessionKind",
     "SignedIn",
@@ -115,6 +116,15 @@ class MachineCredential:
     session: Session
     replaces_id: UUID | None
     last_use_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccount:
+    """A user that is a machine, whom its tokens may be for, and what it may do."""
+
+    user: User
+    audiences: tuple[str, ...]
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,9 +50,12 @@ from auth_service.rpc.authorization import Authorization
 from auth_service.rpc.passkeys import PasskeyPages
 from auth_service.rpc.rules import AccountRules, AdminRules, AuthRules
 from auth_service.rpc.secrets import LimitGuesses
+from auth_service.rpc.service_accounts import ServiceAccountPages
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.rpc.user_imports import UserImports
+from auth_service.service_accounts import ServiceAccounts
 from auth_service.service_keys import ServiceKeys
+from auth_service.service_tokens import ServiceTokens
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
 from auth_service.step_ups import StepUps
@@ -78,6 +81,7 @@ from shared.ratelimit import RateLimiter
 log = structlog.get_logger()
 
 _OWN_AUDIENCE: Final = "auth"
+_MACHINE_SECRETS: Final = "machine secrets"
 _DOMAIN: Final = "auth.parley"
 _SIGNING_KEYS: Final = "signing keys"
 _MAIL: Final = "mail"
@@ -110,7 +114,14 @@ async def build(config: AuthConfig) -> AsyncIterator[GrpcServer]:
         callers = OwnCallers(verifier, ServiceKeys(config.known_service_keys))
         limits = AuthLimits(RateLimiter(held.link, config.key_ring.derive("rate limits")), config.volumes)
         services = _services(
-            config, held, directory=directory, passwords=passwords, signing=signing, verifier=verifier, limits=limits
+            config,
+            held,
+            directory=directory,
+            passwords=passwords,
+            signing=signing,
+            verifier=verifier,
+            limits=limits,
+            last_uses=last_uses,
         )
         guesses = LimitGuesses([service.descriptor for service in services], limits)
         try:
@@ -127,6 +138,20 @@ async def accounts(config: AuthConfig) -> AsyncIterator[Accounts]:
         cache = Cache(held.link, CacheEpochs(held.control))
         await cache.start(held.background)
         yield Accounts(held.database, Directory(held.database, cache))
+
+
+@contextlib.asynccontextmanager
+async def service_accounts(config: AuthConfig) -> AsyncIterator[ServiceAccounts]:
+    """The service accounts alone, for an operator's command beside the running service."""
+    async with resources("parley-auth-operator", config) as held:
+        cache = Cache(held.link, CacheEpochs(held.control))
+        await cache.start(held.background)
+        yield _service_accounts(config, held, Directory(held.database, cache))
+
+
+def _service_accounts(config: AuthConfig, held: Resources, directory: Directory) -> ServiceAccounts:
+    secrets = MachineSecrets(config.key_ring.macs(_MACHINE_SECRETS))
+    return ServiceAccounts(held.database, directory, secrets, config.deletion_grace)
 
 
 @contextlib.asynccontextmanager
@@ -188,13 +213,11 @@ def _services(
     signing: Keys,
     verifier: TokenVerifier,
     limits: AuthLimits,
+    last_uses: LastUses,
 ) -> list[Service]:
     ring = config.key_ring
-    issuer = Issuer(
-        Minter(signing, config.issuer, config.token_audiences, config.access_token_lifetime),
-        RefreshTokens(ring.macs("refresh tokens")),
-        config.lifetimes,
-    )
+    minter = Minter(signing, config.issuer, config.token_audiences, config.access_token_lifetime)
+    issuer = Issuer(minter, RefreshTokens(ring.macs("refresh tokens")), config.lifetimes)
     checks = PasswordChecks(held.database, passwords, limits, held.background, ring.derive("log-in failures"))
     secrets = OneTimeSecrets(ring.macs("one-time codes"))
     outbox = _outbox(config, held, secrets)
@@ -223,12 +246,14 @@ def _services(
             verifier=verifier,
             keys=signing,
             revocations=_watched(held, signing),
+            service_tokens=ServiceTokens(held.database, directory, verifier, minter, last_uses),
             changes=changes,
             password_changes=password_changes,
             issuer=config.issuer,
         )
     )
-    api_keys = ApiKeys(held.database, directory, MachineSecrets(ring.macs("machine secrets")))
+    api_keys = ApiKeys(held.database, directory, MachineSecrets(ring.macs(_MACHINE_SECRETS)))
+    machines = _service_accounts(config, held, directory)
     account = AccountService(
         AccountRules(
             accounts=profiles,
@@ -251,6 +276,8 @@ def _services(
             accounts=profiles,
             administration=administration,
             admin_pages=AdminPages(administration, tokens),
+            service_accounts=machines,
+            service_account_pages=ServiceAccountPages(machines, tokens),
             key_rotation=_key_rotation(config, held),
             user_imports=UserImports(Imports(held.database, directory)),
         )

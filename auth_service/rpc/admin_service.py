@@ -5,12 +5,13 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import administration, convert, parse
+from auth_service.rpc import administration, convert, parse, service_accounts
 from auth_service.rpc.rules import AdminRules
 from protos.auth.v1 import admin_service_pb2 as pb
 from protos.auth.v1 import admin_service_pb2_grpc, signing_keys_pb2
 from protos.auth.v1 import administration_pb2 as admin_pb
 from protos.auth.v1 import imports_pb2 as imports_pb
+from protos.auth.v1 import service_accounts_pb2 as accounts_pb
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -80,3 +81,47 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
         self, request_iterator: AsyncIterator[imports_pb.ImportUsersRequest], context: Context
     ) -> AsyncIterator[imports_pb.ImportUsersResponse]:
         return self._rules.user_imports.answers(request_iterator)
+
+    async def CreateServiceAccount(
+        self, request: accounts_pb.CreateServiceAccountRequest, context: Context
+    ) -> accounts_pb.CreateServiceAccountResponse:
+        made = await self._rules.service_accounts.create(service_accounts.new_account(request))
+        page = self._rules.service_account_pages
+        return accounts_pb.CreateServiceAccountResponse(service_account=await page.changed(made))
+
+    async def GetServiceAccount(
+        self, request: accounts_pb.GetServiceAccountRequest, context: Context
+    ) -> accounts_pb.GetServiceAccountResponse:
+        account_id = service_accounts.account_id(request.service_account_id)
+        found = await self._rules.service_account_pages.one(account_id)
+        return accounts_pb.GetServiceAccountResponse(service_account=found)
+
+    async def ListServiceAccounts(
+        self, request: accounts_pb.ListServiceAccountsRequest, context: Context
+    ) -> accounts_pb.ListServiceAccountsResponse:
+        return await self._rules.service_account_pages.read(request)
+
+    async def UpdateServiceAccount(
+        self, request: accounts_pb.UpdateServiceAccountRequest, context: Context
+    ) -> accounts_pb.UpdateServiceAccountResponse:
+        changed = await self._rules.service_accounts.update(*service_accounts.account_change(request))
+        page = self._rules.service_account_pages
+        return accounts_pb.UpdateServiceAccountResponse(service_account=await page.changed(changed))
+
+    async def DeleteServiceAccount(
+        self, request: accounts_pb.DeleteServiceAccountRequest, context: Context
+    ) -> accounts_pb.DeleteServiceAccountResponse:
+        await self._rules.service_accounts.delete(service_accounts.account_id(request.service_account_id))
+        return accounts_pb.DeleteServiceAccountResponse()
+
+    async def CreateClientSecret(
+        self, request: accounts_pb.CreateClientSecretRequest, context: Context
+    ) -> accounts_pb.CreateClientSecretResponse:
+        made = await self._rules.service_accounts.create_secret(service_accounts.new_secret(request))
+        return service_accounts.made(made)
+
+    async def RevokeClientSecret(
+        self, request: accounts_pb.RevokeClientSecretRequest, context: Context
+    ) -> accounts_pb.RevokeClientSecretResponse:
+        ended = await self._rules.service_accounts.revoke_secret(*service_accounts.secret_id(request))
+        return accounts_pb.RevokeClientSecretResponse(client_secret=service_accounts.client_secret(ended))

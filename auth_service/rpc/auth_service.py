@@ -8,10 +8,17 @@ from google.protobuf.duration_pb2 import Duration
 from grpc.aio import ServicerContext
 
 from auth_service.keys import JWKS_MAX_AGE
-from auth_service.rpc import callers, convert, factors, one_time, parse, passkeys
+from auth_service.rpc import callers, convert, factors, one_time, parse, passkeys, service_accounts
 from auth_service.rpc.rules import AuthRules
 from protos.auth.v1 import auth_service_pb2 as pb
-from protos.auth.v1 import auth_service_pb2_grpc, factors_pb2, passkeys_pb2, resources_pb2, revocations_pb2
+from protos.auth.v1 import (
+    auth_service_pb2_grpc,
+    factors_pb2,
+    passkeys_pb2,
+    resources_pb2,
+    revocations_pb2,
+    service_accounts_pb2,
+)
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -114,3 +121,14 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> one_time_pb.RestoreAccountResponse:
         await self._rules.changes.restore(one_time.restoration(request))
         return one_time_pb.RestoreAccountResponse()
+
+    async def IssueServiceToken(
+        self, request: service_accounts_pb2.IssueServiceTokenRequest, context: Context
+    ) -> service_accounts_pb2.IssueServiceTokenResponse:
+        return service_accounts.issued(await self._rules.service_tokens.issue(service_accounts.issue(request)))
+
+    async def ExchangeToken(
+        self, request: service_accounts_pb2.ExchangeTokenRequest, context: Context
+    ) -> service_accounts_pb2.ExchangeTokenResponse:
+        command = service_accounts.exchange(request)
+        return service_accounts.exchanged(await self._rules.service_tokens.exchange(calls.principal(), command))

@@ -17,8 +17,11 @@ from auth_service.revocations import Revocations
 from auth_service.rpc.administration import AdminPages
 from auth_service.rpc.api_keys import ApiKeyPages
 from auth_service.rpc.passkeys import PasskeyPages
+from auth_service.rpc.service_accounts import ServiceAccountPages
 from auth_service.rpc.session_pages import SessionPages
 from auth_service.rpc.user_imports import UserImports
+from auth_service.service_accounts import ServiceAccounts
+from auth_service.service_tokens import ServiceTokens
 from auth_service.sessions import Sessions
 from auth_service.sign_ins import SignIns
 from auth_service.step_ups import StepUps
@@ -37,6 +40,7 @@ class AuthRules:
     verifier: TokenVerifier
     keys: Keys
     revocations: Revocations
+    service_tokens: ServiceTokens
     changes: AccountChanges
     password_changes: PasswordChanges
     issuer: str
@@ -68,5 +72,7 @@ class AdminRules:
     accounts: Accounts
     administration: Administration
     admin_pages: AdminPages
+    service_accounts: ServiceAccounts
+    service_account_pages: ServiceAccountPages
     key_rotation: KeyRotation
     user_imports: UserImports

@@ -1,11 +1,11 @@
 """API keys and client secrets in Postgres: sessions, with what only a machine's credential has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from auth_service.models import MachineCredential, RevokeReason, SessionKind
+from auth_service.models import MachineCredential, RevokeReason, SessionKind, UserState
 from auth_service.store import sessions
 from shared import ids, sql
 from shared.db import Executor, Record
@@ -44,9 +44,10 @@ class End:
     stale: str
 
 
-async def lock_holder(executor: Executor, user_id: UUID) -> bool:
-    """Let nobody else give the user a credential until the transaction ends; False where the user is not active."""
-    return await executor.fetch_value(queries.lock_holder, user_id) is not None
+async def lock_holder(executor: Executor, user_id: UUID) -> UserState | None:
+    """Let nobody else give the user a credential until the transaction ends; None where there is no such user."""
+    state = await executor.fetch_value(queries.lock_holder, user_id)
+    return UserState(state) if state else None
 
 
 async def insert(executor: Executor, new: NewCredential, *, most: int) -> MachineCredential | None:
@@ -91,6 +92,14 @@ async def list_page(
     """A user's credentials, the newest first; ended ones too where they are asked for."""
     rows = await executor.fetch_all(queries.list, user_id, after, limit, ended)
     return [_credential(row) for row in rows]
+
+
+async def list_of(executor: Executor, user_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[MachineCredential]]:
+    """The credentials of these users that may be used now, by user, the newest first."""
+    held: dict[UUID, list[MachineCredential]] = {}
+    for row in await executor.fetch_all(queries.list_of, user_ids):
+        held.setdefault(row["user_id"], []).append(_credential(row))
+    return held
 
 
 async def revoke(executor: Executor, session_id: UUID, user_id: UUID, end: End) -> bool:

@@ -1,9 +1,9 @@
 -- name: lock_holder
 -- Keeps a second one out until the transaction's end, so that two at once cannot both find room for one more, nor both
--- miss that a request is a repeat. Nobody where the user is not active.
+-- miss that a request is a repeat, nor one what the other changes.
 -- $1 the user
 -- index: users_pkey
-SELECT id FROM users WHERE id = $1 AND state = 'ACTIVE' FOR NO KEY UPDATE;
+SELECT state FROM users WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: insert
 -- A credential with its session and the event; none where the user has so many that count.
@@ -70,6 +70,17 @@ WHERE
     AND ($4 OR (s.revoke_time IS NULL AND s.expire_time > now()))
 ORDER BY c.session_id DESC
 LIMIT $3;
+
+-- name: list_of
+-- The credentials of several users that may be used now, the newest first.
+-- $1 the users
+-- index: machine_credentials_user_id, sessions_pkey
+SELECT
+    s.id, s.user_id, s.kind, s.device_label, s.user_agent, s.address, s.auth_methods, s.assurance, s.scopes,
+    s.secret_digest, s.auth_time, s.create_time, s.expire_time, s.revoke_time, c.replaces_id, c.last_use_time
+FROM machine_credentials c INNER JOIN sessions s ON s.id = c.session_id
+WHERE c.user_id = any($1::uuid[]) AND s.revoke_time IS NULL AND s.expire_time > now()
+ORDER BY c.session_id DESC;
 
 -- name: revoke
 -- Ends a credential, with the cache's debt and the event.

@@ -1,11 +1,13 @@
 """`python -m auth_service …`: what it says and does when it cannot serve, and how operators grant roles."""
 
+import re
 import socket
 
 import pytest
 
 from protos.auth.v1.account_service_pb2 import GetProfileRequest
 from protos.auth.v1.admin_service_pb2 import BatchGetUsersRequest
+from protos.auth.v1.service_accounts_pb2 import IssueServiceTokenRequest
 from tests.auth.processes import environment, run
 from tests.authtest import Auth, bearer
 from tests.grpc_errors import failure
@@ -120,3 +122,36 @@ async def test_the_role_that_serves_may_not_migrate_and_is_told_so(
     ended = await run(environment(auth_database, servers.redis.url), "migrate")
     assert ended.code == 1
     assert ended.errors.endswith(": does the database URL name the role that owns the tables?\n")
+
+
+async def test_a_service_account_can_be_made_before_there_is_an_administrator(auth: Auth, servers: Servers) -> None:
+    """R12: no account exists until somebody makes one, and this one works at once."""
+    options = ("--role", "service", "--audience", "auth", "--audience", "chat", "--scope", "users.read")
+    ended = await run(
+        environment(auth.database, servers.redis.url, **master(auth)), "create-service-account", "ops", *options
+    )
+    assert (ended.code, ended.errors) == (0, "")
+    client_id, secret = re.findall(r"^client (?:id|secret): +(\S+)$", ended.output, re.MULTILINE)
+    request = IssueServiceTokenRequest(client_id=client_id, client_secret=secret, audiences=["auth"])
+    token = (await auth.auth.IssueServiceToken(request)).access_token
+    looking_up = BatchGetUsersRequest(ids=[client_id])
+    found = await auth.admin.BatchGetUsers(looking_up, metadata=bearer(token))
+    assert (found.users[0].display_name, list(found.users[0].roles)) == ("ops", ["service"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["ops"], "--audience"),
+        (["ops", "--audience", "The Chat"], "'The Chat' is not the name of a service"),
+        (["ops", "--audience", "chat", "--role", "user"], "invalid choice: 'user'"),
+        (["ops", "--audience", "chat", "--scope", "all"], "invalid choice: 'all'"),
+        (["", "--audience", "chat"], "a name has 1 to 100 characters"),
+    ],
+)
+async def test_a_service_account_that_cannot_be_is_refused_with_a_sentence(
+    auth_database: TestDatabase, servers: Servers, arguments: list[str], sentence: str
+) -> None:
+    ended = await run(environment(auth_database, servers.redis.url), "create-service-account", *arguments)
+    assert ended.code == 2
+    assert sentence in ended.errors

@@ -39,6 +39,8 @@ SECRETS = {
     "access_tokens",
     "refresh_token",
     "key_text",
+    "secret_text",
+    "subject_token",
 }
 STATUS_CODES = {code.name for code in grpc.StatusCode}
 SHARED_REASONS = range(1, 100)
@@ -151,7 +153,7 @@ def test_what_needs_no_token_is_a_short_list() -> None:
         name for name, method in methods() if method.options.Extensions[access_pb2.access] == access_pb2.ACCESS_PUBLIC
     }
     open_calls = ("SignUp", "LogIn", "CompleteLogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
-    by_passkey = ("BeginPasskeyLogIn", "FinishPasskeyLogIn")
+    by_passkey = ("BeginPasskeyLogIn", "FinishPasskeyLogIn", "IssueServiceToken")
     by_mail = ("VerifyEmail", "RequestPasswordReset", "ResetPassword", "ConfirmEmailChange", "RestoreAccount")
     assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_passkey, *by_mail)}
 
@@ -225,7 +227,7 @@ def test_every_page_is_asked_for_and_answered_alike() -> None:
 
 def test_every_rpc_that_creates_takes_a_request_id() -> None:
     creating = [message for message in messages() if CREATING.fullmatch(message.name)]
-    assert len(creating) == 7
+    assert len(creating) == 9
     assert [message.name for message in creating if "request_id" not in {field.name for field in message.field}] == []
 
 

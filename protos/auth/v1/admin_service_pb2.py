@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
 from protos.auth.v1 import imports_pb2 as protos_dot_auth_dot_v1_dot_imports__pb2
 from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources__pb2
+from protos.auth.v1 import service_accounts_pb2 as protos_dot_auth_dot_v1_dot_service__accounts__pb2
 from protos.auth.v1 import signing_keys_pb2 as protos_dot_auth_dot_v1_dot_signing__keys__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/auth/v1/admin_service.proto\x12\x07\x61uth.v1\x1a#protos/auth/v1/administration.proto\x1a\x1cprotos/auth/v1/imports.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a!protos/auth/v1/signing_keys.proto\x1a\x1eprotos/options/v1/access.proto\"#\n\x14\x42\x61tchGetUsersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"J\n\x15\x42\x61tchGetUsersResponse\x12\x1c\n\x05users\x18\x01 \x03(\x0b\x32\r.auth.v1.User\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t2\x97\x08\n\x0c\x41\x64minService\x12\x62\n\rBatchGetUsers\x12\x1d.auth.v1.BatchGetUsersRequest\x1a\x1e.auth.v1.BatchGetUsersResponse\"\x12\x88\xe7\x18\x03\x92\xe7\x18\nusers.read\x12K\n\nCreateUser\x12\x1a.auth.v1.CreateUserRequest\x1a\x1b.auth.v1.CreateUserResponse\"\x04\x88\xe7\x18\x04\x12\x42\n\x07GetUser\x12\x17.auth.v1.GetUserRequest\x1a\x18.auth.v1.GetUserResponse\"\x04\x88\xe7\x18\x04\x12H\n\tListUsers\x12\x19.auth.v1.ListUsersRequest\x1a\x1a.auth.v1.ListUsersResponse\"\x04\x88\xe7\x18\x04\x12K\n\nUpdateUser\x12\x1a.auth.v1.UpdateUserRequest\x1a\x1b.auth.v1.UpdateUserResponse\"\x04\x88\xe7\x18\x04\x12N\n\x0bSuspendUser\x12\x1b.auth.v1.SuspendUserRequest\x1a\x1c.auth.v1.SuspendUserResponse\"\x04\x88\xe7\x18\x04\x12T\n\rReinstateUser\x12\x1d.auth.v1.ReinstateUserRequest\x1a\x1e.auth.v1.ReinstateUserResponse\"\x04\x88\xe7\x18\x04\x12]\n\x10ListUserSessions\x12 .auth.v1.ListUserSessionsRequest\x1a!.auth.v1.ListUserSessionsResponse\"\x04\x88\xe7\x18\x04\x12\x63\n\x12RevokeUserSessions\x12\".auth.v1.RevokeUserSessionsRequest\x1a#.auth.v1.RevokeUserSessionsResponse\"\x04\x88\xe7\x18\x04\x12R\n\x0bImportUsers\x12\x1b.auth.v1.ImportUsersRequest\x1a\x1c.auth.v1.ImportUsersResponse\"\x04\x88\xe7\x18\x04(\x01\x30\x01\x12Z\n\x0fListAuditEvents\x12\x1f.auth.v1.ListAuditEventsRequest\x1a .auth.v1.ListAuditEventsResponse\"\x04\x88\xe7\x18\x04\x12\x61\n\x10RotateSigningKey\x12 .auth.v1.RotateSigningKeyRequest\x1a!.auth.v1.RotateSigningKeyResponse\"\x08\x88\xe7\x18\x04\x98\xe7\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/auth/v1/admin_service.proto\x12\x07\x61uth.v1\x1a#protos/auth/v1/administration.proto\x1a\x1cprotos/auth/v1/imports.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a%protos/auth/v1/service_accounts.proto\x1a!protos/auth/v1/signing_keys.proto\x1a\x1eprotos/options/v1/access.proto\"#\n\x14\x42\x61tchGetUsersRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\"J\n\x15\x42\x61tchGetUsersResponse\x12\x1c\n\x05users\x18\x01 \x03(\x0b\x32\r.auth.v1.User\x12\x13\n\x0bmissing_ids\x18\x02 \x03(\t2\xf8\r\n\x0c\x41\x64minService\x12\x62\n\rBatchGetUsers\x12\x1d.auth.v1.BatchGetUsersRequest\x1a\x1e.auth.v1.BatchGetUsersResponse\"\x12\x88\xe7\x18\x03\x92\xe7\x18\nusers.read\x12K\n\nCreateUser\x12\x1a.auth.v1.CreateUserRequest\x1a\x1b.auth.v1.CreateUserResponse\"\x04\x88\xe7\x18\x04\x12\x42\n\x07GetUser\x12\x17.auth.v1.GetUserRequest\x1a\x18.auth.v1.GetUserResponse\"\x04\x88\xe7\x18\x04\x12H\n\tListUsers\x12\x19.auth.v1.ListUsersRequest\x1a\x1a.auth.v1.ListUsersResponse\"\x04\x88\xe7\x18\x04\x12K\n\nUpdateUser\x12\x1a.auth.v1.UpdateUserRequest\x1a\x1b.auth.v1.UpdateUserResponse\"\x04\x88\xe7\x18\x04\x12N\n\x0bSuspendUser\x12\x1b.auth.v1.SuspendUserRequest\x1a\x1c.auth.v1.SuspendUserResponse\"\x04\x88\xe7\x18\x04\x12T\n\rReinstateUser\x12\x1d.auth.v1.ReinstateUserRequest\x1a\x1e.auth.v1.ReinstateUserResponse\"\x04\x88\xe7\x18\x04\x12]\n\x10ListUserSessions\x12 .auth.v1.ListUserSessionsRequest\x1a!.auth.v1.ListUserSessionsResponse\"\x04\x88\xe7\x18\x04\x12\x63\n\x12RevokeUserSessions\x12\".auth.v1.RevokeUserSessionsRequest\x1a#.auth.v1.RevokeUserSessionsResponse\"\x04\x88\xe7\x18\x04\x12R\n\x0bImportUsers\x12\x1b.auth.v1.ImportUsersRequest\x1a\x1c.auth.v1.ImportUsersResponse\"\x04\x88\xe7\x18\x04(\x01\x30\x01\x12Z\n\x0fListAuditEvents\x12\x1f.auth.v1.ListAuditEventsRequest\x1a .auth.v1.ListAuditEventsResponse\"\x04\x88\xe7\x18\x04\x12\x61\n\x10RotateSigningKey\x12 .auth.v1.RotateSigningKeyRequest\x1a!.auth.v1.RotateSigningKeyResponse\"\x08\x88\xe7\x18\x04\x98\xe7\x18\x01\x12m\n\x14\x43reateServiceAccount\x12$.auth.v1.CreateServiceAccountRequest\x1a%.auth.v1.CreateServiceAccountResponse\"\x08\x88\xe7\x18\x04\x98\xe7\x18\x01\x12`\n\x11GetServiceAccount\x12!.auth.v1.GetServiceAccountRequest\x1a\".auth.v1.GetServiceAccountResponse\"\x04\x88\xe7\x18\x04\x12\x66\n\x13ListServiceAccounts\x12#.auth.v1.ListServiceAccountsRequest\x1a$.auth.v1.ListServiceAccountsResponse\"\x04\x88\xe7\x18\x04\x12m\n\x14UpdateServiceAccount\x12$.auth.v1.UpdateServiceAccountRequest\x1a%.auth.v1.UpdateServiceAccountResponse\"\x08\x88\xe7\x18\x04\x98\xe7\x18\x01\x12i\n\x14\x44\x65leteServiceAccount\x12$.auth.v1.DeleteServiceAccountRequest\x1a%.auth.v1.DeleteServiceAccountResponse\"\x04\x88\xe7\x18\x04\x12g\n\x12\x43reateClientSecret\x12\".auth.v1.CreateClientSecretRequest\x1a#.auth.v1.CreateClientSecretResponse\"\x08\x88\xe7\x18\x04\x98\xe7\x18\x01\x12\x63\n\x12RevokeClientSecret\x12\".auth.v1.RevokeClientSecretRequest\x1a#.auth.v1.RevokeClientSecretResponse\"\x04\x88\xe7\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,10 +61,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\210\347\030\004'
   _globals['_ADMINSERVICE'].methods_by_name['RotateSigningKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RotateSigningKey']._serialized_options = b'\210\347\030\004\230\347\030\001'
-  _globals['_BATCHGETUSERSREQUEST']._serialized_start=213
-  _globals['_BATCHGETUSERSREQUEST']._serialized_end=248
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=250
-  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=324
-  _globals['_ADMINSERVICE']._serialized_start=327
-  _globals['_ADMINSERVICE']._serialized_end=1374
+  _globals['_ADMINSERVICE'].methods_by_name['CreateServiceAccount']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['CreateServiceAccount']._serialized_options = b'\210\347\030\004\230\347\030\001'
+  _globals['_ADMINSERVICE'].methods_by_name['GetServiceAccount']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['GetServiceAccount']._serialized_options = b'\210\347\030\004'
+  _globals['_ADMINSERVICE'].methods_by_name['ListServiceAccounts']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['ListServiceAccounts']._serialized_options = b'\210\347\030\004'
+  _globals['_ADMINSERVICE'].methods_by_name['UpdateServiceAccount']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['UpdateServiceAccount']._serialized_options = b'\210\347\030\004\230\347\030\001'
+  _globals['_ADMINSERVICE'].methods_by_name['DeleteServiceAccount']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['DeleteServiceAccount']._serialized_options = b'\210\347\030\004'
+  _globals['_ADMINSERVICE'].methods_by_name['CreateClientSecret']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['CreateClientSecret']._serialized_options = b'\210\347\030\004\230\347\030\001'
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeClientSecret']._loaded_options = None
+  _globals['_ADMINSERVICE'].methods_by_name['RevokeClientSecret']._serialized_options = b'\210\347\030\004'
+  _globals['_BATCHGETUSERSREQUEST']._serialized_start=252
+  _globals['_BATCHGETUSERSREQUEST']._serialized_end=287
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_start=289
+  _globals['_BATCHGETUSERSRESPONSE']._serialized_end=363
+  _globals['_ADMINSERVICE']._serialized_start=366
+  _globals['_ADMINSERVICE']._serialized_end=2150
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ import warnings
 from protos.auth.v1 import admin_service_pb2 as protos_dot_auth_dot_v1_dot_admin__service__pb2
 from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
 from protos.auth.v1 import imports_pb2 as protos_dot_auth_dot_v1_dot_imports__pb2
+from protos.auth.v1 import service_accounts_pb2 as protos_dot_auth_dot_v1_dot_service__accounts__pb2
 from protos.auth.v1 import signing_keys_pb2 as protos_dot_auth_dot_v1_dot_signing__keys__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -97,6 +98,41 @@ class AdminServiceStub:
                 '/auth.v1.AdminService/RotateSigningKey',
                 request_serializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.FromString,
+                _registered_method=True)
+        self.CreateServiceAccount = channel.unary_unary(
+                '/auth.v1.AdminService/CreateServiceAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.GetServiceAccount = channel.unary_unary(
+                '/auth.v1.AdminService/GetServiceAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.ListServiceAccounts = channel.unary_unary(
+                '/auth.v1.AdminService/ListServiceAccounts',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsResponse.FromString,
+                _registered_method=True)
+        self.UpdateServiceAccount = channel.unary_unary(
+                '/auth.v1.AdminService/UpdateServiceAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.DeleteServiceAccount = channel.unary_unary(
+                '/auth.v1.AdminService/DeleteServiceAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountResponse.FromString,
+                _registered_method=True)
+        self.CreateClientSecret = channel.unary_unary(
+                '/auth.v1.AdminService/CreateClientSecret',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretResponse.FromString,
+                _registered_method=True)
+        self.RevokeClientSecret = channel.unary_unary(
+                '/auth.v1.AdminService/RevokeClientSecret',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretResponse.FromString,
                 _registered_method=True)
 
 
@@ -204,6 +240,65 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateServiceAccount(self, request, context):
+        """Makes a service account, without a client secret.
+        Errors: INVALID_FIELDS, REQUEST_ID_REUSED, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetServiceAccount(self, request, context):
+        """A service account that is not deleted.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListServiceAccounts(self, request, context):
+        """The service accounts that are not deleted, the newest first.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateServiceAccount(self, request, context):
+        """Changes a service account; roles and scopes count from its next call on, audiences from its next token on.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, ETAG_MISMATCH, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteServiceAccount(self, request, context):
+        """Takes a service account out of use for good. When it has returned, none of its tokens and secrets is accepted.
+        Deleting a deleted one succeeds.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateClientSecret(self, request, context):
+        """Makes a client secret for a service account, which has two at most: the one in use, and the one to change over to.
+        Its text is shown in the answer alone.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeClientSecret(self, request, context):
+        """Ends a client secret. When it has returned, the secret and all tokens that were issued for it are accepted nowhere.
+        Ending what has ended already succeeds.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, CLIENT_SECRET_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -266,6 +361,41 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RotateSigningKey,
                     request_deserializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.SerializeToString,
+            ),
+            'CreateServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateServiceAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountResponse.SerializeToString,
+            ),
+            'GetServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServiceAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountResponse.SerializeToString,
+            ),
+            'ListServiceAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListServiceAccounts,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsResponse.SerializeToString,
+            ),
+            'UpdateServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateServiceAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountResponse.SerializeToString,
+            ),
+            'DeleteServiceAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteServiceAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountResponse.SerializeToString,
+            ),
+            'CreateClientSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateClientSecret,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretResponse.SerializeToString,
+            ),
+            'RevokeClientSecret': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeClientSecret,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -593,6 +723,195 @@ class AdminService:
             '/auth.v1.AdminService/RotateSigningKey',
             protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_signing__keys__pb2.RotateSigningKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/CreateServiceAccount',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/GetServiceAccount',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.GetServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListServiceAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/ListServiceAccounts',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.ListServiceAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/UpdateServiceAccount',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.UpdateServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteServiceAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/DeleteServiceAccount',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.DeleteServiceAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateClientSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/CreateClientSecret',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.CreateClientSecretResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeClientSecret(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/RevokeClientSecret',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.RevokeClientSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,

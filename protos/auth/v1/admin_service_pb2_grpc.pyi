@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from protos.auth.v1 import admin_service_pb2 as _admin_service_pb2
 from protos.auth.v1 import administration_pb2 as _administration_pb2
 from protos.auth.v1 import imports_pb2 as _imports_pb2
+from protos.auth.v1 import service_accounts_pb2 as _service_accounts_pb2
 from protos.auth.v1 import signing_keys_pb2 as _signing_keys_pb2
 import abc as _abc_1
 
@@ -70,6 +71,37 @@ class AdminServiceStub:
     """Replaces the key that access tokens are signed with before it is time. It is safe to repeat: while a key waits for
     its turn, no second one is made. In an emergency it returns when no replica accepts a former key any more.
     Errors: PERMISSION_DENIED, STEP_UP_REQUIRED, CONFLICT.
+    """
+    CreateServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateServiceAccountRequest, _service_accounts_pb2.CreateServiceAccountResponse]
+    """Makes a service account, without a client secret.
+    Errors: INVALID_FIELDS, REQUEST_ID_REUSED, STEP_UP_REQUIRED.
+    """
+    GetServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.GetServiceAccountRequest, _service_accounts_pb2.GetServiceAccountResponse]
+    """A service account that is not deleted.
+    Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+    """
+    ListServiceAccounts: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ListServiceAccountsRequest, _service_accounts_pb2.ListServiceAccountsResponse]
+    """The service accounts that are not deleted, the newest first.
+    Errors: INVALID_FIELDS.
+    """
+    UpdateServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.UpdateServiceAccountRequest, _service_accounts_pb2.UpdateServiceAccountResponse]
+    """Changes a service account; roles and scopes count from its next call on, audiences from its next token on.
+    Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, ETAG_MISMATCH, STEP_UP_REQUIRED.
+    """
+    DeleteServiceAccount: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.DeleteServiceAccountRequest, _service_accounts_pb2.DeleteServiceAccountResponse]
+    """Takes a service account out of use for good. When it has returned, none of its tokens and secrets is accepted.
+    Deleting a deleted one succeeds.
+    Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+    """
+    CreateClientSecret: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.CreateClientSecretRequest, _service_accounts_pb2.CreateClientSecretResponse]
+    """Makes a client secret for a service account, which has two at most: the one in use, and the one to change over to.
+    Its text is shown in the answer alone.
+    Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+    """
+    RevokeClientSecret: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.RevokeClientSecretRequest, _service_accounts_pb2.RevokeClientSecretResponse]
+    """Ends a client secret. When it has returned, the secret and all tokens that were issued for it are accepted nowhere.
+    Ending what has ended already succeeds.
+    Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, CLIENT_SECRET_NOT_FOUND.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -197,6 +229,79 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Replaces the key that access tokens are signed with before it is time. It is safe to repeat: while a key waits for
         its turn, no second one is made. In an emergency it returns when no replica accepts a former key any more.
         Errors: PERMISSION_DENIED, STEP_UP_REQUIRED, CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateServiceAccount(
+        self,
+        request: _service_accounts_pb2.CreateServiceAccountRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.CreateServiceAccountRequest, _abc.Awaitable[_service_accounts_pb2.CreateServiceAccountResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.CreateServiceAccountResponse]:
+        """Makes a service account, without a client secret.
+        Errors: INVALID_FIELDS, REQUEST_ID_REUSED, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetServiceAccount(
+        self,
+        request: _service_accounts_pb2.GetServiceAccountRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.GetServiceAccountRequest, _abc.Awaitable[_service_accounts_pb2.GetServiceAccountResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.GetServiceAccountResponse]:
+        """A service account that is not deleted.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListServiceAccounts(
+        self,
+        request: _service_accounts_pb2.ListServiceAccountsRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.ListServiceAccountsRequest, _abc.Awaitable[_service_accounts_pb2.ListServiceAccountsResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.ListServiceAccountsResponse]:
+        """The service accounts that are not deleted, the newest first.
+        Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateServiceAccount(
+        self,
+        request: _service_accounts_pb2.UpdateServiceAccountRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.UpdateServiceAccountRequest, _abc.Awaitable[_service_accounts_pb2.UpdateServiceAccountResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.UpdateServiceAccountResponse]:
+        """Changes a service account; roles and scopes count from its next call on, audiences from its next token on.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, ETAG_MISMATCH, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteServiceAccount(
+        self,
+        request: _service_accounts_pb2.DeleteServiceAccountRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.DeleteServiceAccountRequest, _abc.Awaitable[_service_accounts_pb2.DeleteServiceAccountResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.DeleteServiceAccountResponse]:
+        """Takes a service account out of use for good. When it has returned, none of its tokens and secrets is accepted.
+        Deleting a deleted one succeeds.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateClientSecret(
+        self,
+        request: _service_accounts_pb2.CreateClientSecretRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.CreateClientSecretRequest, _abc.Awaitable[_service_accounts_pb2.CreateClientSecretResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.CreateClientSecretResponse]:
+        """Makes a client secret for a service account, which has two at most: the one in use, and the one to change over to.
+        Its text is shown in the answer alone.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, TOO_MANY_CREDENTIALS, STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeClientSecret(
+        self,
+        request: _service_accounts_pb2.RevokeClientSecretRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.RevokeClientSecretRequest, _abc.Awaitable[_service_accounts_pb2.RevokeClientSecretResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.RevokeClientSecretResponse]:
+        """Ends a client secret. When it has returned, the secret and all tokens that were issued for it are accepted nowhere.
+        Ending what has ended already succeeds.
+        Errors: INVALID_FIELDS, SERVICE_ACCOUNT_NOT_FOUND, CLIENT_SECRET_NOT_FOUND.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...

@@ -29,10 +29,11 @@ from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time_
 from protos.auth.v1 import passkeys_pb2 as protos_dot_auth_dot_v1_dot_passkeys__pb2
 from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources__pb2
 from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
+from protos.auth.v1 import service_accounts_pb2 as protos_dot_auth_dot_v1_dot_service__accounts__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/auth/v1/auth_service.proto\x12\x07\x61uth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cprotos/auth/v1/factors.proto\x1a\x1dprotos/auth/v1/one_time.proto\x1a\x1dprotos/auth/v1/passkeys.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a protos/auth/v1/revocations.proto\x1a\x1eprotos/options/v1/access.proto\"u\n\rSignUpRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"q\n\x0eSignUpResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"J\n\x0cLogInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64\x65vice_label\x18\x03 \x01(\t\"\x9c\x01\n\rLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\x12*\n\tchallenge\x18\x04 \x01(\x0b\x32\x17.auth.v1.LogInChallenge\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"1\n\x13RefreshTokenRequest\x12\x1a\n\rrefresh_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"7\n\x14RefreshTokenResponse\x12\x1f\n\x06tokens\x18\x01 \x01(\x0b\x32\x0f.auth.v1.Tokens\"A\n\x12VerifyTokenRequest\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"\xe8\x02\n\x13VerifyTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x0finactive_reason\x18\x02 \x01(\x0e\x32\x17.auth.v1.InactiveReason\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x61uth_methods\x18\x07 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0csession_kind\x18\t \x01(\x0e\x32\x14.auth.v1.SessionKind\x12\x17\n\x0f\x61ssurance_level\x18\n \x01(\x05\x12-\n\tauth_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63tor_id\x18\x0c \x01(\t\"H\n\x18\x42\x61tchVerifyTokensRequest\x12\x1a\n\raccess_tokens\x18\x01 \x03(\tB\x03\x80\x01\x01\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"J\n\x19\x42\x61tchVerifyTokensResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.auth.v1.VerifyTokenResponse\"\x10\n\x0eGetJwksRequest\"\x81\x01\n\x0fGetJwksResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.auth.v1.JsonWebKey\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06issuer\x18\x04 \x01(\t2\x95\x0c\n\x0b\x41uthService\x12?\n\x06SignUp\x12\x16.auth.v1.SignUpRequest\x1a\x17.auth.v1.SignUpResponse\"\x04\x88\xe7\x18\x01\x12<\n\x05LogIn\x12\x15.auth.v1.LogInRequest\x1a\x16.auth.v1.LogInResponse\"\x04\x88\xe7\x18\x01\x12T\n\rCompleteLogIn\x12\x1d.auth.v1.CompleteLogInRequest\x1a\x1e.auth.v1.CompleteLogInResponse\"\x04\x88\xe7\x18\x01\x12`\n\x11\x42\x65ginPasskeyLogIn\x12!.auth.v1.BeginPasskeyLogInRequest\x1a\".auth.v1.BeginPasskeyLogInResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x12\x46inishPasskeyLogIn\x12\".auth.v1.FinishPasskeyLogInRequest\x1a#.auth.v1.FinishPasskeyLogInResponse\"\x04\x88\xe7\x18\x01\x12?\n\x06LogOut\x12\x16.auth.v1.LogOutRequest\x1a\x17.auth.v1.LogOutResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRefreshToken\x12\x1c.auth.v1.RefreshTokenRequest\x1a\x1d.auth.v1.RefreshTokenResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x0bVerifyToken\x12\x1b.auth.v1.VerifyTokenRequest\x1a\x1c.auth.v1.VerifyTokenResponse\"\x19\x88\xe7\x18\x01\x92\xe7\x18\rtokens.verify\xa0\xe7\x18\x01\x12u\n\x11\x42\x61tchVerifyTokens\x12!.auth.v1.BatchVerifyTokensRequest\x1a\".auth.v1.BatchVerifyTokensResponse\"\x19\x88\xe7\x18\x01\x92\xe7\x18\rtokens.verify\xa0\xe7\x18\x01\x12u\n\x18RequestEmailVerification\x12(.auth.v1.RequestEmailVerificationRequest\x1a).auth.v1.RequestEmailVerificationResponse\"\x04\x88\xe7\x18\x02\x12N\n\x0bVerifyEmail\x12\x1b.auth.v1.VerifyEmailRequest\x1a\x1c.auth.v1.VerifyEmailResponse\"\x04\x88\xe7\x18\x01\x12i\n\x14RequestPasswordReset\x12$.auth.v1.RequestPasswordResetRequest\x1a%.auth.v1.RequestPasswordResetResponse\"\x04\x88\xe7\x18\x01\x12T\n\rResetPassword\x12\x1d.auth.v1.ResetPasswordRequest\x1a\x1e.auth.v1.ResetPasswordResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x12\x43onfirmEmailChange\x12\".auth.v1.ConfirmEmailChangeRequest\x1a#.auth.v1.ConfirmEmailChangeResponse\"\x04\x88\xe7\x18\x01\x12W\n\x0eRestoreAccount\x12\x1e.auth.v1.RestoreAccountRequest\x1a\x1f.auth.v1.RestoreAccountResponse\"\x04\x88\xe7\x18\x01\x12\x42\n\x07GetJwks\x12\x17.auth.v1.GetJwksRequest\x1a\x18.auth.v1.GetJwksResponse\"\x04\x88\xe7\x18\x01\x12p\n\x10WatchRevocations\x12 .auth.v1.WatchRevocationsRequest\x1a!.auth.v1.WatchRevocationsResponse\"\x15\x88\xe7\x18\x03\x92\xe7\x18\rtokens.verify0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/auth/v1/auth_service.proto\x12\x07\x61uth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cprotos/auth/v1/factors.proto\x1a\x1dprotos/auth/v1/one_time.proto\x1a\x1dprotos/auth/v1/passkeys.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a protos/auth/v1/revocations.proto\x1a%protos/auth/v1/service_accounts.proto\x1a\x1eprotos/options/v1/access.proto\"u\n\rSignUpRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x14\n\x0c\x64\x65vice_label\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"q\n\x0eSignUpResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\"J\n\x0cLogInRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64\x65vice_label\x18\x03 \x01(\t\"\x9c\x01\n\rLogInResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\x12*\n\tchallenge\x18\x04 \x01(\x0b\x32\x17.auth.v1.LogInChallenge\"\x0f\n\rLogOutRequest\"\x10\n\x0eLogOutResponse\"1\n\x13RefreshTokenRequest\x12\x1a\n\rrefresh_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"7\n\x14RefreshTokenResponse\x12\x1f\n\x06tokens\x18\x01 \x01(\x0b\x32\x0f.auth.v1.Tokens\"A\n\x12VerifyTokenRequest\x12\x19\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"\xe8\x02\n\x13VerifyTokenResponse\x12\x0e\n\x06\x61\x63tive\x18\x01 \x01(\x08\x12\x30\n\x0finactive_reason\x18\x02 \x01(\x0e\x32\x17.auth.v1.InactiveReason\x12\x0f\n\x07user_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0e\n\x06scopes\x18\x06 \x03(\t\x12\x14\n\x0c\x61uth_methods\x18\x07 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x0csession_kind\x18\t \x01(\x0e\x32\x14.auth.v1.SessionKind\x12\x17\n\x0f\x61ssurance_level\x18\n \x01(\x05\x12-\n\tauth_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x61\x63tor_id\x18\x0c \x01(\t\"H\n\x18\x42\x61tchVerifyTokensRequest\x12\x1a\n\raccess_tokens\x18\x01 \x03(\tB\x03\x80\x01\x01\x12\x10\n\x08\x61udience\x18\x02 \x01(\t\"J\n\x19\x42\x61tchVerifyTokensResponse\x12-\n\x07results\x18\x01 \x03(\x0b\x32\x1c.auth.v1.VerifyTokenResponse\"\x10\n\x0eGetJwksRequest\"\x81\x01\n\x0fGetJwksResponse\x12!\n\x04keys\x18\x01 \x03(\x0b\x32\x13.auth.v1.JsonWebKey\x12*\n\x07max_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06issuer\x18\x04 \x01(\t2\xda\r\n\x0b\x41uthService\x12?\n\x06SignUp\x12\x16.auth.v1.SignUpRequest\x1a\x17.auth.v1.SignUpResponse\"\x04\x88\xe7\x18\x01\x12<\n\x05LogIn\x12\x15.auth.v1.LogInRequest\x1a\x16.auth.v1.LogInResponse\"\x04\x88\xe7\x18\x01\x12T\n\rCompleteLogIn\x12\x1d.auth.v1.CompleteLogInRequest\x1a\x1e.auth.v1.CompleteLogInResponse\"\x04\x88\xe7\x18\x01\x12`\n\x11\x42\x65ginPasskeyLogIn\x12!.auth.v1.BeginPasskeyLogInRequest\x1a\".auth.v1.BeginPasskeyLogInResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x12\x46inishPasskeyLogIn\x12\".auth.v1.FinishPasskeyLogInRequest\x1a#.auth.v1.FinishPasskeyLogInResponse\"\x04\x88\xe7\x18\x01\x12?\n\x06LogOut\x12\x16.auth.v1.LogOutRequest\x1a\x17.auth.v1.LogOutResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRefreshToken\x12\x1c.auth.v1.RefreshTokenRequest\x1a\x1d.auth.v1.RefreshTokenResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x0bVerifyToken\x12\x1b.auth.v1.VerifyTokenRequest\x1a\x1c.auth.v1.VerifyTokenResponse\"\x19\x88\xe7\x18\x01\x92\xe7\x18\rtokens.verify\xa0\xe7\x18\x01\x12u\n\x11\x42\x61tchVerifyTokens\x12!.auth.v1.BatchVerifyTokensRequest\x1a\".auth.v1.BatchVerifyTokensResponse\"\x19\x88\xe7\x18\x01\x92\xe7\x18\rtokens.verify\xa0\xe7\x18\x01\x12u\n\x18RequestEmailVerification\x12(.auth.v1.RequestEmailVerificationRequest\x1a).auth.v1.RequestEmailVerificationResponse\"\x04\x88\xe7\x18\x02\x12N\n\x0bVerifyEmail\x12\x1b.auth.v1.VerifyEmailRequest\x1a\x1c.auth.v1.VerifyEmailResponse\"\x04\x88\xe7\x18\x01\x12i\n\x14RequestPasswordReset\x12$.auth.v1.RequestPasswordResetRequest\x1a%.auth.v1.RequestPasswordResetResponse\"\x04\x88\xe7\x18\x01\x12T\n\rResetPassword\x12\x1d.auth.v1.ResetPasswordRequest\x1a\x1e.auth.v1.ResetPasswordResponse\"\x04\x88\xe7\x18\x01\x12\x63\n\x12\x43onfirmEmailChange\x12\".auth.v1.ConfirmEmailChangeRequest\x1a#.auth.v1.ConfirmEmailChangeResponse\"\x04\x88\xe7\x18\x01\x12W\n\x0eRestoreAccount\x12\x1e.auth.v1.RestoreAccountRequest\x1a\x1f.auth.v1.RestoreAccountResponse\"\x04\x88\xe7\x18\x01\x12\x42\n\x07GetJwks\x12\x17.auth.v1.GetJwksRequest\x1a\x18.auth.v1.GetJwksResponse\"\x04\x88\xe7\x18\x01\x12p\n\x10WatchRevocations\x12 .auth.v1.WatchRevocationsRequest\x1a!.auth.v1.WatchRevocationsResponse\"\x15\x88\xe7\x18\x03\x92\xe7\x18\rtokens.verify0\x01\x12`\n\x11IssueServiceToken\x12!.auth.v1.IssueServiceTokenRequest\x1a\".auth.v1.IssueServiceTokenResponse\"\x04\x88\xe7\x18\x01\x12\x61\n\rExchangeToken\x12\x1d.auth.v1.ExchangeTokenRequest\x1a\x1e.auth.v1.ExchangeTokenResponse\"\x11\x88\xe7\x18\x03\x92\xe7\x18\tusers.actb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -83,34 +84,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\210\347\030\001'
   _globals['_AUTHSERVICE'].methods_by_name['WatchRevocations']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['WatchRevocations']._serialized_options = b'\210\347\030\003\222\347\030\rtokens.verify'
-  _globals['_SIGNUPREQUEST']._serialized_start=301
-  _globals['_SIGNUPREQUEST']._serialized_end=418
-  _globals['_SIGNUPRESPONSE']._serialized_start=420
-  _globals['_SIGNUPRESPONSE']._serialized_end=533
-  _globals['_LOGINREQUEST']._serialized_start=535
-  _globals['_LOGINREQUEST']._serialized_end=609
-  _globals['_LOGINRESPONSE']._serialized_start=612
-  _globals['_LOGINRESPONSE']._serialized_end=768
-  _globals['_LOGOUTREQUEST']._serialized_start=770
-  _globals['_LOGOUTREQUEST']._serialized_end=785
-  _globals['_LOGOUTRESPONSE']._serialized_start=787
-  _globals['_LOGOUTRESPONSE']._serialized_end=803
-  _globals['_REFRESHTOKENREQUEST']._serialized_start=805
-  _globals['_REFRESHTOKENREQUEST']._serialized_end=854
-  _globals['_REFRESHTOKENRESPONSE']._serialized_start=856
-  _globals['_REFRESHTOKENRESPONSE']._serialized_end=911
-  _globals['_VERIFYTOKENREQUEST']._serialized_start=913
-  _globals['_VERIFYTOKENREQUEST']._serialized_end=978
-  _globals['_VERIFYTOKENRESPONSE']._serialized_start=981
-  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1341
-  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_start=1343
-  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_end=1415
-  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_start=1417
-  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_end=1491
-  _globals['_GETJWKSREQUEST']._serialized_start=1493
-  _globals['_GETJWKSREQUEST']._serialized_end=1509
-  _globals['_GETJWKSRESPONSE']._serialized_start=1512
-  _globals['_GETJWKSRESPONSE']._serialized_end=1641
-  _globals['_AUTHSERVICE']._serialized_start=1644
-  _globals['_AUTHSERVICE']._serialized_end=3201
+  _globals['_AUTHSERVICE'].methods_by_name['IssueServiceToken']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['IssueServiceToken']._serialized_options = b'\210\347\030\001'
+  _globals['_AUTHSERVICE'].methods_by_name['ExchangeToken']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ExchangeToken']._serialized_options = b'\210\347\030\003\222\347\030\tusers.act'
+  _globals['_SIGNUPREQUEST']._serialized_start=340
+  _globals['_SIGNUPREQUEST']._serialized_end=457
+  _globals['_SIGNUPRESPONSE']._serialized_start=459
+  _globals['_SIGNUPRESPONSE']._serialized_end=572
+  _globals['_LOGINREQUEST']._serialized_start=574
+  _globals['_LOGINREQUEST']._serialized_end=648
+  _globals['_LOGINRESPONSE']._serialized_start=651
+  _globals['_LOGINRESPONSE']._serialized_end=807
+  _globals['_LOGOUTREQUEST']._serialized_start=809
+  _globals['_LOGOUTREQUEST']._serialized_end=824
+  _globals['_LOGOUTRESPONSE']._serialized_start=826
+  _globals['_LOGOUTRESPONSE']._serialized_end=842
+  _globals['_REFRESHTOKENREQUEST']._serialized_start=844
+  _globals['_REFRESHTOKENREQUEST']._serialized_end=893
+  _globals['_REFRESHTOKENRESPONSE']._serialized_start=895
+  _globals['_REFRESHTOKENRESPONSE']._serialized_end=950
+  _globals['_VERIFYTOKENREQUEST']._serialized_start=952
+  _globals['_VERIFYTOKENREQUEST']._serialized_end=1017
+  _globals['_VERIFYTOKENRESPONSE']._serialized_start=1020
+  _globals['_VERIFYTOKENRESPONSE']._serialized_end=1380
+  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_start=1382
+  _globals['_BATCHVERIFYTOKENSREQUEST']._serialized_end=1454
+  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_start=1456
+  _globals['_BATCHVERIFYTOKENSRESPONSE']._serialized_end=1530
+  _globals['_GETJWKSREQUEST']._serialized_start=1532
+  _globals['_GETJWKSREQUEST']._serialized_end=1548
+  _globals['_GETJWKSRESPONSE']._serialized_start=1551
+  _globals['_GETJWKSRESPONSE']._serialized_end=1680
+  _globals['_AUTHSERVICE']._serialized_start=1683
+  _globals['_AUTHSERVICE']._serialized_end=3437
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
 from protos.auth.v1 import passkeys_pb2 as protos_dot_auth_dot_v1_dot_passkeys__pb2
 from protos.auth.v1 import revocations_pb2 as protos_dot_auth_dot_v1_dot_revocations__pb2
+from protos.auth.v1 import service_accounts_pb2 as protos_dot_auth_dot_v1_dot_service__accounts__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -123,6 +124,16 @@ class AuthServiceStub:
                 '/auth.v1.AuthService/WatchRevocations',
                 request_serializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.FromString,
+                _registered_method=True)
+        self.IssueServiceToken = channel.unary_unary(
+                '/auth.v1.AuthService/IssueServiceToken',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenResponse.FromString,
+                _registered_method=True)
+        self.ExchangeToken = channel.unary_unary(
+                '/auth.v1.AuthService/ExchangeToken',
+                request_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenResponse.FromString,
                 _registered_method=True)
 
 
@@ -277,6 +288,23 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def IssueServiceToken(self, request, context):
+        """An access token for a service account, by a client secret (RFC 6749 section 4.4). An unknown id and a wrong secret
+        have the same answer.
+        Errors: INVALID_FIELDS, INVALID_CLIENT, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExchangeToken(self, request, context):
+        """An access token with which the calling service account acts on behalf of the user whose token it holds (RFC 8693).
+        Errors: INVALID_FIELDS, SUBJECT_TOKEN_INVALID, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, SERVICE_ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -364,6 +392,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.WatchRevocations,
                     request_deserializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.SerializeToString,
+            ),
+            'IssueServiceToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.IssueServiceToken,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenResponse.SerializeToString,
+            ),
+            'ExchangeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExchangeToken,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -826,6 +864,60 @@ class AuthService:
             '/auth.v1.AuthService/WatchRevocations',
             protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_revocations__pb2.WatchRevocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def IssueServiceToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/IssueServiceToken',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.IssueServiceTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExchangeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/ExchangeToken',
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_service__accounts__pb2.ExchangeTokenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,6 +27,7 @@ from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import one_time_pb2 as _one_time_pb2
 from protos.auth.v1 import passkeys_pb2 as _passkeys_pb2
 from protos.auth.v1 import revocations_pb2 as _revocations_pb2
+from protos.auth.v1 import service_accounts_pb2 as _service_accounts_pb2
 import abc as _abc_1
 
 
@@ -115,6 +116,15 @@ class AuthServiceStub:
     that checks access tokens itself; revocations.proto says how. Ends with UNAVAILABLE when this replica does: begin
     anew, with another.
     Errors: UNAVAILABLE, OVERLOADED, WATCHER_TOO_SLOW.
+    """
+    IssueServiceToken: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.IssueServiceTokenRequest, _service_accounts_pb2.IssueServiceTokenResponse]
+    """An access token for a service account, by a client secret (RFC 6749 section 4.4). An unknown id and a wrong secret
+    have the same answer.
+    Errors: INVALID_FIELDS, INVALID_CLIENT, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, RATE_LIMITED.
+    """
+    ExchangeToken: _aio.UnaryUnaryMultiCallable[_service_accounts_pb2.ExchangeTokenRequest, _service_accounts_pb2.ExchangeTokenResponse]
+    """An access token with which the calling service account acts on behalf of the user whose token it holds (RFC 8693).
+    Errors: INVALID_FIELDS, SUBJECT_TOKEN_INVALID, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, SERVICE_ACCOUNT_NOT_FOUND.
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -299,6 +309,27 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         that checks access tokens itself; revocations.proto says how. Ends with UNAVAILABLE when this replica does: begin
         anew, with another.
         Errors: UNAVAILABLE, OVERLOADED, WATCHER_TOO_SLOW.
+        """
+
+    @_abc_1.abstractmethod
+    def IssueServiceToken(
+        self,
+        request: _service_accounts_pb2.IssueServiceTokenRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.IssueServiceTokenRequest, _abc.Awaitable[_service_accounts_pb2.IssueServiceTokenResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.IssueServiceTokenResponse]:
+        """An access token for a service account, by a client secret (RFC 6749 section 4.4). An unknown id and a wrong secret
+        have the same answer.
+        Errors: INVALID_FIELDS, INVALID_CLIENT, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExchangeToken(
+        self,
+        request: _service_accounts_pb2.ExchangeTokenRequest,
+        context: _aio.ServicerContext[_service_accounts_pb2.ExchangeTokenRequest, _abc.Awaitable[_service_accounts_pb2.ExchangeTokenResponse]],
+    ) -> _abc.Awaitable[_service_accounts_pb2.ExchangeTokenResponse]:
+        """An access token with which the calling service account acts on behalf of the user whose token it holds (RFC 8693).
+        Errors: INVALID_FIELDS, SUBJECT_TOKEN_INVALID, AUDIENCE_NOT_ALLOWED, SCOPE_NOT_ALLOWED, SERVICE_ACCOUNT_NOT_FOUND.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _aio.Server) -> None: ...

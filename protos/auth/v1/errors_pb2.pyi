@@ -130,6 +130,24 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The API key was revoked or has expired, so nothing can take its place. Make a new one."""
     ERROR_REASON_TOO_MANY_CREDENTIALS: _ErrorReason.ValueType  # 147
     """FAILED_PRECONDITION. There are as many credentials as the fact `limit` says. End one, then repeat."""
+    ERROR_REASON_INVALID_CLIENT: _ErrorReason.ValueType  # 148
+    """UNAUTHENTICATED. Client id and client secret do not belong together, the secret has ended, or its account is out of
+    use: which of them is not told. Correct the secret in the client's settings.
+    """
+    ERROR_REASON_SUBJECT_TOKEN_INVALID: _ErrorReason.ValueType  # 149
+    """INVALID_ARGUMENT. The subject token is not active (the fact `inactive_reason` says why), or it is none of a person's
+    own. Ask the user's client for a new one.
+    """
+    ERROR_REASON_AUDIENCE_NOT_ALLOWED: _ErrorReason.ValueType  # 150
+    """PERMISSION_DENIED. The service account may have no token for the audience in the fact `audience`. An administrator
+    can allow it with UpdateServiceAccount.
+    """
+    ERROR_REASON_SCOPE_NOT_ALLOWED: _ErrorReason.ValueType  # 151
+    """PERMISSION_DENIED. The scope in the fact `scope` is not the service account's, not the user's, or not to be had here."""
+    ERROR_REASON_SERVICE_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 152
+    """NOT_FOUND. No such service account, or it was deleted."""
+    ERROR_REASON_CLIENT_SECRET_NOT_FOUND: _ErrorReason.ValueType  # 153
+    """NOT_FOUND. No such client secret of this service account."""
     ERROR_REASON_WATCHER_TOO_SLOW: _ErrorReason.ValueType  # 180
     """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
     ERROR_REASON_ONE_TIME_CODE_INVALID: _ErrorReason.ValueType  # 115
@@ -245,6 +263,24 @@ ERROR_REASON_API_KEY_ENDED: ErrorReason.ValueType  # 146
 """FAILED_PRECONDITION. The API key was revoked or has expired, so nothing can take its place. Make a new one."""
 ERROR_REASON_TOO_MANY_CREDENTIALS: ErrorReason.ValueType  # 147
 """FAILED_PRECONDITION. There are as many credentials as the fact `limit` says. End one, then repeat."""
+ERROR_REASON_INVALID_CLIENT: ErrorReason.ValueType  # 148
+"""UNAUTHENTICATED. Client id and client secret do not belong together, the secret has ended, or its account is out of
+use: which of them is not told. Correct the secret in the client's settings.
+"""
+ERROR_REASON_SUBJECT_TOKEN_INVALID: ErrorReason.ValueType  # 149
+"""INVALID_ARGUMENT. The subject token is not active (the fact `inactive_reason` says why), or it is none of a person's
+own. Ask the user's client for a new one.
+"""
+ERROR_REASON_AUDIENCE_NOT_ALLOWED: ErrorReason.ValueType  # 150
+"""PERMISSION_DENIED. The service account may have no token for the audience in the fact `audience`. An administrator
+can allow it with UpdateServiceAccount.
+"""
+ERROR_REASON_SCOPE_NOT_ALLOWED: ErrorReason.ValueType  # 151
+"""PERMISSION_DENIED. The scope in the fact `scope` is not the service account's, not the user's, or not to be had here."""
+ERROR_REASON_SERVICE_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 152
+"""NOT_FOUND. No such service account, or it was deleted."""
+ERROR_REASON_CLIENT_SECRET_NOT_FOUND: ErrorReason.ValueType  # 153
+"""NOT_FOUND. No such client secret of this service account."""
 ERROR_REASON_WATCHER_TOO_SLOW: ErrorReason.ValueType  # 180
 """RESOURCE_EXHAUSTED. The stream was read more slowly than there were news. Begin it anew: it starts with everything."""
 ERROR_REASON_ONE_TIME_CODE_INVALID: ErrorReason.ValueType  # 115
