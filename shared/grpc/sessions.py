@@ -1,15 +1,20 @@
 """Where it is known whether the session of a good token still stands: in the revocation feed, or the shared cache."""
 
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
+from uuid import UUID
 
-from shared import identity, metrics
-from shared.access_tokens import Claims, TokenRefused
+from shared import clock, identity, machine_secrets, metrics
+from shared.access_tokens import Claims, Refusal, TokenRefused
 from shared.cache import CachedEntries, CacheView
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
 from shared.grpc.feed import RevocationFeed
 from shared.identity import Objection, Session, User
+from shared.machine_secrets import Presented
+
+_ASK_AGAIN_SECONDS: Final = 60.0
+_KNOWN_KEYS: Final = 50_000
 
 
 class Sessions(Protocol):
@@ -81,9 +86,50 @@ class CachedSessions:
         self._good.inc()
         return _principal_now(claims, *standing[0])
 
+    async def holder(self, presented: Presented, user_id: UUID) -> Principal | None:
+        """The user who holds an API key, if what is presented is its secret; None where only auth can tell."""
+        asked_session, asked_user = self._sessions.ask(presented.session_id), self._users.ask(user_id)
+        session, user = await self._sessions.found(asked_session), await self._users.found(asked_user)
+        if session is None or user is None:
+            return None
+        if not presented.opens(session):
+            raise Unauthenticated(inactive_reason=Refusal.INVALID)
+        if identity.objection(user_id, session, user):
+            return None  # auth says best why
+        self._good.inc()
+        return Principal.of(session, user, session.expire_time)
+
 
 def _principal_now(claims: Claims, session: Session, user: User) -> Principal:
     try:
         return claims.principal_now(session, user)
     except TokenRefused as refused:
         raise Unauthenticated(inactive_reason=refused.refusal) from None
+
+
+class CachedKeys:
+    """API keys, by the digests of their secrets in the shared cache, under the same rules.
+
+    Auth is asked about each key once a minute: it says whether the key is for this service, and notes that it is used.
+    """
+
+    def __init__(self, cached: CachedSessions) -> None:
+        """Read what is read of sessions."""
+        self._cached = cached
+        self._known: dict[UUID, tuple[UUID, float]] = {}
+
+    async def principal(self, text: str) -> Principal | None:
+        """Who is calling, or None where auth is to be asked; raises Unauthenticated."""
+        presented = machine_secrets.read(text)
+        if presented is None:
+            raise Unauthenticated(inactive_reason=Refusal.MALFORMED)
+        user_id, asked = self._known.get(presented.session_id, (None, float("-inf")))
+        if user_id is None or clock.monotonic() - asked >= _ASK_AGAIN_SECONDS:
+            return None
+        return await self._cached.holder(presented, user_id)
+
+    def learn(self, principal: Principal) -> None:
+        """What auth has said of a key just now."""
+        if len(self._known) >= _KNOWN_KEYS:
+            self._known.clear()
+        self._known[principal.session_id] = (principal.user_id, clock.monotonic())

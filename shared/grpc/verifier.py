@@ -11,9 +11,10 @@ from shared.batch import Batcher
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
 from shared.grpc.auth_client import AuthClient
-from shared.grpc.sessions import Sessions
+from shared.grpc.sessions import CachedKeys, Sessions
 from shared.grpc.signatures import Signatures
 from shared.identity import SessionKind
+from shared.machine_secrets import API_KEY_PREFIX
 
 _MAX_TOKENS: Final = 100
 _KINDS: Final = {
@@ -56,13 +57,21 @@ class LocalVerifier:
     """Checks the signature itself, knows the session from one source, and asks auth about what neither can tell."""
 
     def __init__(
-        self, signatures: Signatures, sessions: Sessions, asking: RemoteVerifier, outage: Sessions | None = None
+        self,
+        signatures: Signatures,
+        sessions: Sessions,
+        asking: RemoteVerifier,
+        outage: Sessions | None = None,
+        keys: CachedKeys | None = None,
     ) -> None:
-        """`outage` is what is believed while auth cannot be asked; without it nothing is."""
-        self._signatures, self._sessions, self._asking, self._outage = signatures, sessions, asking, outage
+        """`outage` is what is believed while auth cannot be asked; without it nothing is. `keys` know API keys."""
+        self._signatures, self._sessions, self._asking = signatures, sessions, asking
+        self._outage, self._keys = outage, keys
 
     async def verify(self, access_token: str) -> Principal:
         """Who is calling."""
+        if self._keys is not None and access_token.startswith(API_KEY_PREFIX):
+            return await self._verify_key(self._keys, access_token)
         claims = await self._signatures.claims(access_token)
         found = None if claims is None else await self._sessions.principal(claims)
         if found is not None:
@@ -74,6 +83,13 @@ class LocalVerifier:
             if found is None:
                 raise
             return found
+
+    async def _verify_key(self, keys: CachedKeys, text: str) -> Principal:
+        found = await keys.principal(text)
+        if found is None:
+            found = await self._asking.verify(text)
+            keys.learn(found)
+        return found
 
 
 def _principal(result: auth_service_pb2.VerifyTokenResponse) -> Principal | Exception:

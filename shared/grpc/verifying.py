@@ -24,7 +24,7 @@ from shared.grpc.auth_client import AuthClient
 from shared.grpc.chain import Chain
 from shared.grpc.errors import MapErrors
 from shared.grpc.feed import Beat, RevocationFeed
-from shared.grpc.sessions import CachedSessions, FedSessions, WhenSilent
+from shared.grpc.sessions import CachedKeys, CachedSessions, FedSessions, WhenSilent
 from shared.grpc.signatures import Signatures
 from shared.grpc.verifier import LocalVerifier, RemoteVerifier, Verifier
 from shared.proxies import TrustedProxies
@@ -93,7 +93,8 @@ async def on_shared_cache(
     feed = RevocationFeed(auth, signatures.hear, learn)
     await _begin(feed, signatures, background)
     outage = FedSessions(feed, WhenSilent.ASK, "outage") if serve_through_outages else None
-    return LocalVerifier(signatures, CachedSessions(cache), RemoteVerifier(auth, audience), outage)
+    sessions = CachedSessions(cache)
+    return LocalVerifier(signatures, sessions, RemoteVerifier(auth, audience), outage, CachedKeys(sessions))
 
 
 async def _begin(feed: RevocationFeed, signatures: Signatures, background: Background) -> None:

@@ -127,9 +127,9 @@ async def test_the_role_that_serves_may_not_migrate_and_is_told_so(
 async def test_a_service_account_can_be_made_before_there_is_an_administrator(auth: Auth, servers: Servers) -> None:
     """R12: no account exists until somebody makes one, and this one works at once."""
     options = ("--role", "service", "--audience", "auth", "--audience", "chat", "--scope", "users.read")
-    ended = await run(
-        environment(auth.database, servers.redis.url, **master(auth)), "create-service-account", "ops", *options
-    )
+    key = {"AUTH_MASTER_KEY": auth.config.master_key.get_secret_value()}
+    settings = environment(auth.database, servers.redis.url, **key)
+    ended = await run(settings, "create-service-account", "ops", *options)
     assert (ended.code, ended.errors) == (0, "")
     client_id, secret = re.findall(r"^client (?:id|secret): +(\S+)$", ended.output, re.MULTILINE)
     request = IssueServiceTokenRequest(client_id=client_id, client_secret=secret, audiences=["auth"])
