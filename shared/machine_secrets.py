@@ -34,8 +34,8 @@ class Presented:
     digest: bytes = field(repr=False)
 
     def opens(self, session: Session | None) -> bool:
-        """Whether the session is held with this very secret."""
-        if session is None or session.kind is not self.kind or session.secret_digest is None:
+        """Whether the session is held with this very secret; its digest covers the kind too."""
+        if session is None or session.secret_digest is None:
             return False
         return hmac.compare_digest(session.secret_digest, self.digest)
 
