@@ -17,7 +17,8 @@ Tables = dict[str, list[Row]]
 
 # In the order in which foreign keys allow them to be filled.
 COLUMNS: Final = {
-    "users": "id email password_hash display_name create_time update_time",
+    "users": "id email password_hash display_name create_time update_time kind roles",
+    "service_accounts": "user_id audiences scopes request_id",
     "sessions": "id user_id device_label user_agent address auth_methods create_time expire_time revoke_time "
     "revoke_reason kind scopes secret_digest",
     "machine_credentials": "session_id user_id request_id last_use_time",
@@ -36,7 +37,7 @@ COLUMNS: Final = {
     "output_tokens cost_micros price_version first_token_micros duration_micros create_time",
 }
 
-_OF_PEOPLE: Final = ("users", "sessions", "machine_credentials", "user_tokens", "audit_events")
+_OF_PEOPLE: Final = ("users", "service_accounts", "sessions", "machine_credentials", "user_tokens", "audit_events")
 _SESSION_LIFE: Final = timedelta(days=90)
 _HISTORY_DAYS: Final = 60
 _PURGED_AFTER: Final = timedelta(days=30)
@@ -82,7 +83,7 @@ class People:
         joined = self.now - timedelta(days=self.random.uniform(0.1, _HISTORY_DAYS))
         user_id = id_at(joined)
         name = f"Person {number}"
-        tables["users"].append((user_id, email(number), self.password_hash, name, joined, joined))
+        tables["users"].append((user_id, email(number), self.password_hash, name, joined, joined, "PERSON", []))
         begin = joined
         for nth in range(1 + min(int(self.random.expovariate(1.0)), 5)):
             session_id = self._add_session(tables, user_id, begin)
@@ -91,6 +92,14 @@ class People:
             begin += (self.now - begin) * self.random.random()
         if number % 10 == 0:
             self._add_key(tables, user_id, begin)
+        if number % 50 == 0:
+            self._add_service(tables, number, joined)
+
+    def _add_service(self, tables: Tables, number: int, joined: datetime) -> None:
+        account_id = id_at(joined)
+        user = (account_id, None, None, f"Service {number}", joined, joined, "SERVICE", ["service"])
+        tables["users"].append(user)
+        tables["service_accounts"].append((account_id, ["auth", "chat"], ["users.read"], str(account_id)))
 
     def _add_key(self, tables: Tables, user_id: UUID, begin: datetime) -> None:
         key_id = id_at(begin)

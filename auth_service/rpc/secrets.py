@@ -13,8 +13,8 @@ from auth_service.limits import AuthLimits
 from shared.errors import Code, ServiceError
 from shared.grpc.chain import Proceed, ServedCall
 
-# Answers about a token are what these are for, and nobody guesses a signature.
-INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens")
+# Answers about others' tokens are what these are for, and nobody guesses a signature or 256 bits.
+INTROSPECTION: Final = ("VerifyToken", "BatchVerifyTokens", "ExchangeToken")
 
 
 def takes_secret(method: MethodDescriptor) -> bool:

@@ -23,6 +23,7 @@ from protos.auth.v1.factors_pb2 import (
     ReauthenticateRequest,
 )
 from protos.auth.v1.passkeys_pb2 import FinishPasskeyLogInRequest
+from protos.auth.v1.service_accounts_pb2 import IssueServiceTokenRequest
 from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import failure
 from tests.servers import Servers, TestDatabase
@@ -80,6 +81,9 @@ WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
     "Reauthenticate": wrong_password,
     "ConfirmTotp": wrong_first_code,
     "DisableTotp": wrong_code,
+    "IssueServiceToken": lambda auth, number: auth.auth.IssueServiceToken(
+        IssueServiceTokenRequest(client_id=f"01890000-0000-7000-8000-{number:012}", client_secret="parley_cs_guess")
+    ),
     "RefreshToken": lambda auth, _: auth.auth.RefreshToken(RefreshTokenRequest(refresh_token="parley_rt_guess")),
 }
 

@@ -39,7 +39,7 @@ async def test_as_many_are_made_as_were_asked_for_and_a_second_time_others(datab
     auth, chat = databases
     done = [await fill(auth, chat), await fill(auth, chat)]
     assert [users for users, _ in done] == [60, 60]
-    assert await count(auth.owner_url, "users") == 120
+    assert await count(auth.owner_url, "users WHERE kind = 'PERSON'") == 120
     assert await count(chat.owner_url, "chat_messages") == sum(messages for _, messages in done) >= 1_200
 
 
@@ -49,7 +49,7 @@ async def test_every_table_of_both_services_gets_rows(databases):
     empty = [
         table
         for database, tables in (
-            (auth, ("users", "sessions", "machine_credentials", "user_tokens", "audit_events")),
+            (auth, ("users", "service_accounts", "sessions", "machine_credentials", "user_tokens", "audit_events")),
             (chat, ("conversations", "conversation_sessions", "chat_messages", "components", "component_versions")),
             (chat, ("ai_interactions", "ai_responses")),
         )
@@ -83,7 +83,7 @@ async def test_all_that_is_in_a_conversation_is_of_a_session_of_its_user(databas
 
 async def test_seeded_people_can_log_in_with_the_known_password(databases):
     await fill(*databases)
-    rows = await fetch(databases[0].owner_url, "SELECT DISTINCT password_hash FROM users")
+    rows = await fetch(databases[0].owner_url, "SELECT DISTINCT password_hash FROM users WHERE kind = 'PERSON'")
     passwords = Passwords(1)
     try:
         assert [await passwords.verify(row["password_hash"], seed.PASSWORD, _admit) for row in rows] == [True]
