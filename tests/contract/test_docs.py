@@ -23,6 +23,8 @@ from auth_service import (
     recovery_codes,
     refresh_tokens,
     revocations,
+    scopes,
+    service_accounts,
     sessions,
     totp,
     totp_codes,
@@ -33,6 +35,7 @@ from auth_service.mail import mails, sender
 from auth_service.mail.mails import MailKind
 from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
+from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
@@ -42,6 +45,8 @@ from shared import access_tokens, batch, cache, cleanup, redis_link, tls, valida
 from shared.config import Environment
 from shared.db import PoolSettings
 from shared.grpc import access, auth_client, channels, feed, server, signatures
+from shared.grpc import auth_client, channels, feed, server, signatures
+from shared.grpc import sessions as known_sessions
 from shared.revocations import RELEVANT_SECONDS
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
 from tools import plans
@@ -185,7 +190,12 @@ STATED = [
     ("API key whose place another takes", f"{api_keys.DEFAULT_OVERLAP.total_seconds() / 3600:.0f} h"),
     ("API key whose place another takes", f"at most {api_keys.MAX_OVERLAP.days} days"),
     ("API keys of a user", f"{api_keys.MAX_KEYS}; {api_keys.MAX_ROTATING} while"),
-    ("last use of an API key", f"{last_uses.WRITE_SECONDS:.0f} s"),
+    ("service account: `display_name`", f"1 to {service_accounts.MAX_NAME} characters"),
+    ("service account: `audiences`", f"1 to {rpc_service_accounts.MAX_AUDIENCES}, each 1 to {scopes.MAX_AUDIENCE} of"),
+    ("client secret", f"{service_accounts.LIFETIME.days} days"),
+    ("client secrets of a service account", f"{service_accounts.MAX_SECRETS}"),
+    ("API key that chat has checked by itself", f"{known_sessions._ASK_AGAIN_SECONDS:.0f} s"),
+    ("last use of an API key or a client secret", f"{last_uses.WRITE_SECONDS:.0f} s"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
     ("parts of a message", f"1 to {messages._MAX_PARTS}"),
@@ -238,6 +248,8 @@ def test_nearly_every_row_of_the_table_is_compared() -> None:
         "page",
         "pings of a client",
         "sessions of a user",
+        "token of a service account, or of who acts for a user",
+        "deleted service account",
         "silent connection",
         "access token",
         "wait",
