@@ -45,7 +45,6 @@ from shared import access_tokens, batch, cache, cleanup, redis_link, tls, valida
 from shared.config import Environment
 from shared.db import PoolSettings
 from shared.grpc import access, auth_client, channels, feed, server, signatures
-from shared.grpc import auth_client, channels, feed, server, signatures
 from shared.grpc import sessions as known_sessions
 from shared.revocations import RELEVANT_SECONDS
 from tests.servers import ROOT, Servers, fresh_database, make_master_key
