@@ -12,7 +12,16 @@ from auth_service import ceremonies, challenge_tokens, refresh_tokens
 from auth_service.directory import Directory
 from auth_service.issuing import Issuer
 from auth_service.mail.notices import Notices
-from auth_service.models import Challenge, ChallengeRow, ChallengeToken, Proven, SecondFactor, SessionKind, SignedIn
+from auth_service.models import (
+    Challenge,
+    ChallengeRow,
+    ChallengeToken,
+    Proven,
+    RevokeReason,
+    SecondFactor,
+    SessionKind,
+    SignedIn,
+)
 from auth_service.passkey_checks import PasskeyChecks
 from auth_service.store import log_in_challenges, sessions
 from auth_service.store.sessions import NewSession, Replaced
@@ -36,10 +45,13 @@ class Admissions:
         verifier: TokenVerifier,
         passkeys: PasskeyChecks,
         notices: Notices,
+        *,
+        sessions_per_user: int,
     ) -> None:
         """`verifier` tells whose the session is that a caller already has; `notices` tell owners of new devices."""
         self._database, self._directory, self._issuer = database, directory, issuer
         self._verifier, self._passkeys, self._notices = verifier, passkeys, notices
+        self._sessions_per_user = sessions_per_user
 
     def new_session(self, methods: tuple[str, ...], assurance: int, device_label: str) -> NewSession:
         """A session of the present call, to be stored."""
@@ -83,7 +95,25 @@ class Admissions:
             return None
         if replaced is not None:
             await self._directory.forget_sessions([replaced.session_id])
+        await self._keep_newest(proven.user.id)
         return SignedIn(user=proven.user, session=session, tokens=self._issuer.begin(proven.user, session))
+
+    async def _keep_newest(self, user_id: UUID) -> None:
+        """End the oldest sign-ins beyond the limit (ASVS 7.1.2): of many at once, the last to begin sees them all."""
+        beyond = await sessions.list_beyond(self._database, user_id, self._sessions_per_user)
+        for session_id in beyond:
+            replaced = self._replaced(session_id)
+            await sessions.revoke(
+                self._database,
+                session_id,
+                user_id,
+                RevokeReason.SESSION_LIMIT,
+                digest=replaced.token_digest,
+                stale=replaced.stale,
+                address=calls.address(),
+            )
+        if beyond:
+            await self._directory.forget_sessions(beyond)
 
     async def _challenge(self, proven: Proven, device_label: str) -> Challenge | None:
         token = challenge_tokens.new()

@@ -72,6 +72,7 @@ class AuthConfig(ServiceConfig):
     refresh_idle_days: Annotated[float, Field(gt=0, le=365, allow_inf_nan=False)] = 30
     service_keys: Annotated[SecretStr, AfterValidator(_check_service_keys)] = SecretStr("")
     protect_introspection: bool = False
+    sessions_per_user: Annotated[int, Field(ge=1, le=1000)] = 100
     audit_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 400
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     failed_log_in_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0

@@ -229,7 +229,9 @@ def _services(
     sealing = ring.sealing(_TOTP)
     passkey_checks = PasskeyChecks(held.database, config.relying_party)
     proofs = Proofs(held.database, limits, passkey_checks, sealing, ring.derive("log-in failures"))
-    admissions = Admissions(held.database, directory, issuer, verifier, passkey_checks, notices)
+    admissions = Admissions(
+        held.database, directory, issuer, verifier, passkey_checks, notices, sessions_per_user=config.sessions_per_user
+    )
     sign_ins = SignIns(held.database, passwords, checks, limits, issuer, admissions)
     totp = Totp(held.database, directory, sessions, proofs, sealing=sealing, app_name=config.app_name)
     passkeys = Passkeys(held.database, directory, sessions, proofs, passkey_checks)

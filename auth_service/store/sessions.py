@@ -111,6 +111,11 @@ async def list_active(
     return [session(row) for row in rows]
 
 
+async def list_beyond(executor: Executor, user_id: UUID, most: int) -> list[UUID]:
+    """The oldest of a user's active sign-ins, beyond so many."""
+    return [row["id"] for row in await executor.fetch_all(queries.list_beyond, user_id, most)]
+
+
 async def revoke(
     executor: Executor,
     session_id: UUID,

@@ -136,6 +136,17 @@ WITH revoked AS (
 )
 SELECT count(*) FROM revoked;
 
+-- name: list_beyond
+-- The oldest of a user's active sign-ins, beyond so many.
+-- $1 the user, $2 how many may stay
+-- index: idx_sessions_user_active
+SELECT id
+FROM sessions
+WHERE user_id = $1 AND kind = 'SIGN_IN' AND revoke_time IS NULL AND expire_time > now()
+ORDER BY expire_time DESC, id DESC
+OFFSET $2
+LIMIT 500;
+
 -- name: revoke_others
 -- At most so many of a user's other sessions with their tokens, debts and events; and all log-ins that wait for a
 -- second factor.
