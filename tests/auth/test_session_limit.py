@@ -31,6 +31,7 @@ async def test_one_sign_in_too_many_ends_the_oldest_at_once(few: Auth) -> None:
 
 
 async def test_fifty_log_ins_at_once_leave_no_more(few: Auth) -> None:
+    """R25."""
     await few.sign_up()
     answers = await asyncio.gather(*(few.log_in() for _ in range(50)))
     active = [one for one in answers if (await few.verify(one.tokens.access_token)).active]
