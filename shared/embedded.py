@@ -8,6 +8,7 @@ import importlib.metadata
 import importlib.util
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -23,6 +24,7 @@ from urllib.parse import quote, unquote, urlsplit
 from shared.processes import Account, Child, ProcessError, end_leftover, rotate, wait_until, write_private
 
 _LOOPBACK = "127.0.0.1"
+_PORTS = (15_000, 32_000)
 _START_SECONDS = 60.0
 _STATUS_LINE = 7  # of postmaster.pid, and its last
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.sql")
@@ -245,10 +247,12 @@ class LocalRedis:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((_LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on now, below those that systems give to outgoing connections."""
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((_LOOPBACK, port))
+            return port
 
 
 @contextlib.contextmanager

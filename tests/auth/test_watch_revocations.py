@@ -259,11 +259,12 @@ async def test_a_watcher_that_does_not_keep_up_is_ended_and_may_begin_anew(
 ) -> None:
     made = await auth.sign_up()
     await many_sessions(auth, made.user, 2_000)
-    monkeypatch.setattr(revocations, "_MAX_WAITING", 10)
-    async with watching(auth) as watch:
-        await change(auth, "UPDATE sessions SET revoke_time = now(), revoke_reason = 'REVOKED'")
-        refused = await failure(_read_on(watch))
-        assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "WATCHER_TOO_SLOW")
+    with monkeypatch.context() as narrow:
+        narrow.setattr(revocations, "_MAX_WAITING", 10)
+        async with watching(auth) as watch:
+            await change(auth, "UPDATE sessions SET revoke_time = now(), revoke_reason = 'REVOKED'")
+            refused = await failure(_read_on(watch))
+            assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "WATCHER_TOO_SLOW")
     async with watching(auth) as again:
         assert len(again.told) == 2_001
 
