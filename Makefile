@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-ver
 BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos fmt demo performance-test bench db-verify db-studio db-reset call certificates lock up down clean \
+.PHONY: help run test check protos fmt demo performance-test bench enumeration db-verify db-studio db-reset call certificates lock up down clean \
 	environment
 
 help: ## List the commands
@@ -50,6 +50,9 @@ performance-test: .venv/embedded.stamp ## Measure the promises; exit code 1 wher
 
 bench: .venv/embedded.stamp ## Measure the cost of a call against an empty handler
 	@$(TOOLS) bench $(ARGS)
+
+enumeration: .venv/embedded.stamp ## Measure whether the time of an answer tells if an account exists; exit code 1 if so
+	@$(TOOLS) enumeration $(ARGS)
 
 db-verify: .venv/embedded.stamp ## Prove the nineteen indexes and every query's plan; exit code 1 where one is missing
 	@$(TOOLS) db-verify $(ARGS)

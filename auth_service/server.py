@@ -24,6 +24,7 @@ from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
 from auth_service.last_uses import WRITE_SECONDS, LastUses
 from auth_service.limits import AuthLimits
+from auth_service.link_log_ins import LinkLogIns
 from auth_service.machine_secrets import MachineSecrets
 from auth_service.mail import sender
 from auth_service.mail.composer import Composer
@@ -243,6 +244,7 @@ def _services(
         AuthRules(
             sign_ins=sign_ins,
             challenges=Challenges(held.database, limits, proofs, admissions),
+            link_log_ins=LinkLogIns(held.database, codes, admissions),
             passkey_log_ins=PasskeyLogIns(held.database, limits, passkey_checks, admissions),
             sessions=sessions,
             verifier=verifier,

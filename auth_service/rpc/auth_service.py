@@ -132,3 +132,14 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
     ) -> service_accounts_pb2.ExchangeTokenResponse:
         command = service_accounts.exchange(request)
         return service_accounts.exchanged(await self._rules.service_tokens.exchange(calls.principal(), command))
+
+    async def RequestLogInLink(
+        self, request: one_time_pb.RequestLogInLinkRequest, context: Context
+    ) -> one_time_pb.RequestLogInLinkResponse:
+        token = await self._rules.link_log_ins.request(one_time.email(request.email))
+        return one_time_pb.RequestLogInLinkResponse(request_token=token)
+
+    async def LogInWithLink(
+        self, request: one_time_pb.LogInWithLinkRequest, context: Context
+    ) -> one_time_pb.LogInWithLinkResponse:
+        return one_time.signed_in(await self._rules.link_log_ins.log_in(*one_time.log_in(request)))

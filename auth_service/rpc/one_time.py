@@ -4,7 +4,9 @@ from typing import Final
 
 from auth_service import emails, passwords
 from auth_service.account_changes import NewPassword
+from auth_service.models import Challenge, SignedIn
 from auth_service.one_time_codes import DIGITS, Proof
+from auth_service.rpc import convert, parse
 from protos.auth.v1 import one_time_pb2 as pb
 from shared.validation import Violations
 
@@ -27,6 +29,26 @@ def proof(request: pb.VerifyEmailRequest | pb.ConfirmEmailChangeRequest) -> Proo
     presented = _proof(violations, request)
     violations.done()
     return presented
+
+
+def log_in(request: pb.LogInWithLinkRequest) -> tuple[Proof, str]:
+    """What proves that a mail arrived, and what to call the device."""
+    violations = Violations()
+    presented = _proof(violations, request)
+    label = violations.text("device_label", request.device_label, longest=parse.MAX_LABEL)
+    violations.done()
+    return presented, label
+
+
+def signed_in(model: SignedIn | Challenge) -> pb.LogInWithLinkResponse:
+    """The answer to a log-in by mail."""
+    if isinstance(model, Challenge):
+        return pb.LogInWithLinkResponse(challenge=convert.challenge(model))
+    return pb.LogInWithLinkResponse(
+        user=convert.user(model.user),
+        session=convert.session(model.session, model.session.id),
+        tokens=convert.tokens(model.tokens),
+    )
 
 
 def restoration(request: pb.RestoreAccountRequest) -> Proof:
@@ -65,7 +87,8 @@ def _new_password(violations: Violations, password: str) -> None:
 
 
 def _proof(
-    violations: Violations, request: pb.VerifyEmailRequest | pb.ConfirmEmailChangeRequest | pb.ResetPasswordRequest
+    violations: Violations,
+    request: pb.VerifyEmailRequest | pb.ConfirmEmailChangeRequest | pb.ResetPasswordRequest | pb.LogInWithLinkRequest,
 ) -> Proof:
     if bool(request.token) == bool(request.request_token or request.code):
         violations.add("token", "either token must be set, or request_token and code")

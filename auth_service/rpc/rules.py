@@ -11,6 +11,7 @@ from auth_service.challenges import Challenges
 from auth_service.factors import Factors
 from auth_service.key_rotation import KeyRotation
 from auth_service.keys import Keys
+from auth_service.link_log_ins import LinkLogIns
 from auth_service.passkey_log_ins import PasskeyLogIns
 from auth_service.passkeys import Passkeys
 from auth_service.revocations import Revocations
@@ -36,6 +37,7 @@ class AuthRules:
     sign_ins: SignIns
     challenges: Challenges
     passkey_log_ins: PasskeyLogIns
+    link_log_ins: LinkLogIns
     sessions: Sessions
     verifier: TokenVerifier
     keys: Keys

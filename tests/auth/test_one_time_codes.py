@@ -10,6 +10,7 @@ import pytest
 from protos.auth.v1 import one_time_pb2 as pb
 from protos.auth.v1.account_service_pb2 import GetProfileRequest
 from protos.auth.v1.resources_pb2 import USER_STATE_DELETED, Tokens
+from tests.auth.factors import Watch, with_app
 from tests.authtest import PASSWORD, Auth, auth_config, bearer, running_auth
 from tests.grpc_errors import Failure, failure
 from tests.mailtest import Mailbox, Received, mailbox
@@ -284,3 +285,41 @@ async def test_an_account_gets_five_mails_an_hour_and_an_unknown_address_is_refu
             await asked(mailing, email)
         refused = await failure(asked(mailing, email))
         assert (refused.reason, refused.facts) == ("RATE_LIMITED", {"limit": "mails_by_account"})
+
+
+async def link(auth: Auth, **fields: str) -> Any:
+    return await auth.auth.LogInWithLink(pb.LogInWithLinkRequest(**fields))
+
+
+async def test_a_mailed_link_or_code_signs_in_once(mailing: Auth, box: Mailbox) -> None:
+    """R13, R14."""
+    await mailing.sign_up()
+    for count, by_code in enumerate((False, True), start=1):
+        request = pb.RequestLogInLinkRequest(email="ADA@example.com")
+        request_token = (await mailing.auth.RequestLogInLink(request)).request_token
+        mail = await box.next_to(ADA, count)
+        proof = {"request_token": request_token, "code": code_in(mail)} if by_code else {"token": token_in(mail)}
+        answer = await link(mailing, device_label="phone", **proof)
+        assert (answer.session.device_label, list(answer.session.auth_methods)) == ("phone", ["otp"])
+        assert (await mailing.verify(answer.tokens.access_token)).active
+        assert (await failure(link(mailing, **proof))).reason == "ONE_TIME_CODE_INVALID"
+
+
+async def test_a_link_to_sign_in_is_dead_once_the_account_is(mailing: Auth, box: Mailbox) -> None:
+    """R13, R21."""
+    await mailing.sign_up()
+    await mailing.auth.RequestLogInLink(pb.RequestLogInLinkRequest(email=ADA))
+    token = token_in(await box.next_to(ADA))
+    await fetch(mailing.database.url, "UPDATE users SET state = 'SUSPENDED'")
+    assert (await failure(link(mailing, token=token))).reason == "ONE_TIME_CODE_INVALID"
+
+
+async def test_a_link_is_one_factor(mailing: Auth, box: Mailbox, watch: Watch) -> None:
+    """R13: an account with a second factor gets a challenge and no session."""
+    await with_app(mailing, watch)
+    before = len(await fetch(mailing.database.url, "SELECT FROM sessions"))
+    await mailing.auth.RequestLogInLink(pb.RequestLogInLinkRequest(email=ADA))
+    answer = await link(mailing, token=token_in(await box.next_to(ADA)))
+    assert answer.challenge.challenge_token
+    assert not answer.HasField("tokens")
+    assert len(await fetch(mailing.database.url, "SELECT FROM sessions")) == before

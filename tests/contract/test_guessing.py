@@ -66,6 +66,9 @@ SETTING = {"SignUp", "ImportUsers"}
 WRONG: dict[str, Callable[[Auth, int], Awaitable[Any]]] = {
     "LogIn": lambda auth, number: auth.auth.LogIn(LogInRequest(email=f"{number}@example.com", password="not it")),
     "VerifyEmail": lambda auth, _: auth.auth.VerifyEmail(pb.VerifyEmailRequest(token="parley_ot_guess")),
+    "LogInWithLink": lambda auth, _: auth.auth.LogInWithLink(
+        pb.LogInWithLinkRequest(request_token="parley_or_guess", code="12345678")
+    ),
     "ConfirmEmailChange": lambda auth, _: auth.auth.ConfirmEmailChange(pb.ConfirmEmailChangeRequest(token="x")),
     "RestoreAccount": lambda auth, _: auth.auth.RestoreAccount(pb.RestoreAccountRequest(token="parley_ot_guess")),
     "ResetPassword": lambda auth, _: auth.auth.ResetPassword(

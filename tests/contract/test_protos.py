@@ -154,7 +154,15 @@ def test_what_needs_no_token_is_a_short_list() -> None:
     }
     open_calls = ("SignUp", "LogIn", "CompleteLogIn", "RefreshToken", "VerifyToken", "BatchVerifyTokens", "GetJwks")
     by_passkey = ("BeginPasskeyLogIn", "FinishPasskeyLogIn", "IssueServiceToken")
-    by_mail = ("VerifyEmail", "RequestPasswordReset", "ResetPassword", "ConfirmEmailChange", "RestoreAccount")
+    by_mail = (
+        "VerifyEmail",
+        "RequestPasswordReset",
+        "ResetPassword",
+        "RequestLogInLink",
+        "LogInWithLink",
+        "ConfirmEmailChange",
+        "RestoreAccount",
+    )
     assert public == {f"auth.v1.AuthService/{name}" for name in (*open_calls, *by_passkey, *by_mail)}
 
 

@@ -105,6 +105,16 @@ class AuthServiceStub:
                 request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.FromString,
                 _registered_method=True)
+        self.RequestLogInLink = channel.unary_unary(
+                '/auth.v1.AuthService/RequestLogInLink',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkResponse.FromString,
+                _registered_method=True)
+        self.LogInWithLink = channel.unary_unary(
+                '/auth.v1.AuthService/LogInWithLink',
+                request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkResponse.FromString,
+                _registered_method=True)
         self.ConfirmEmailChange = channel.unary_unary(
                 '/auth.v1.AuthService/ConfirmEmailChange',
                 request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ConfirmEmailChangeRequest.SerializeToString,
@@ -254,6 +264,24 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestLogInLink(self, request, context):
+        """Sends a mail by which LogInWithLink signs in. The answer is the same, and takes as long, whether an account has the
+        address or not.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogInWithLink(self, request, context):
+        """Starts a session by the proof of a mail, which is one factor: an account with a second one gets a challenge, as from
+        LogIn. A session whose token is sent along is treated as LogIn does.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ConfirmEmailChange(self, request, context):
         """Gives an account the address that ChangeEmail asked for. Every sign-in ends, and the former address is told.
         Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, EMAIL_TAKEN, RATE_LIMITED.
@@ -372,6 +400,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ResetPassword,
                     request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'RequestLogInLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestLogInLink,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkResponse.SerializeToString,
+            ),
+            'LogInWithLink': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogInWithLink,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkResponse.SerializeToString,
             ),
             'ConfirmEmailChange': grpc.unary_unary_rpc_method_handler(
                     servicer.ConfirmEmailChange,
@@ -756,6 +794,60 @@ class AuthService:
             '/auth.v1.AuthService/ResetPassword',
             protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_one__time__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestLogInLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/RequestLogInLink',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.RequestLogInLinkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogInWithLink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AuthService/LogInWithLink',
+            protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_one__time__pb2.LogInWithLinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -99,6 +99,16 @@ class AuthServiceStub:
     """Chooses a new password by the proof of a mail. Every sign-in of the account ends, and the owner is told by mail.
     Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED, OVERLOADED.
     """
+    RequestLogInLink: _aio.UnaryUnaryMultiCallable[_one_time_pb2.RequestLogInLinkRequest, _one_time_pb2.RequestLogInLinkResponse]
+    """Sends a mail by which LogInWithLink signs in. The answer is the same, and takes as long, whether an account has the
+    address or not.
+    Errors: INVALID_FIELDS, RATE_LIMITED.
+    """
+    LogInWithLink: _aio.UnaryUnaryMultiCallable[_one_time_pb2.LogInWithLinkRequest, _one_time_pb2.LogInWithLinkResponse]
+    """Starts a session by the proof of a mail, which is one factor: an account with a second one gets a challenge, as from
+    LogIn. A session whose token is sent along is treated as LogIn does.
+    Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
+    """
     ConfirmEmailChange: _aio.UnaryUnaryMultiCallable[_one_time_pb2.ConfirmEmailChangeRequest, _one_time_pb2.ConfirmEmailChangeResponse]
     """Gives an account the address that ChangeEmail asked for. Every sign-in ends, and the former address is told.
     Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, EMAIL_TAKEN, RATE_LIMITED.
@@ -267,6 +277,28 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_one_time_pb2.ResetPasswordResponse]:
         """Chooses a new password by the proof of a mail. Every sign-in of the account ends, and the owner is told by mail.
         Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestLogInLink(
+        self,
+        request: _one_time_pb2.RequestLogInLinkRequest,
+        context: _aio.ServicerContext[_one_time_pb2.RequestLogInLinkRequest, _abc.Awaitable[_one_time_pb2.RequestLogInLinkResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.RequestLogInLinkResponse]:
+        """Sends a mail by which LogInWithLink signs in. The answer is the same, and takes as long, whether an account has the
+        address or not.
+        Errors: INVALID_FIELDS, RATE_LIMITED.
+        """
+
+    @_abc_1.abstractmethod
+    def LogInWithLink(
+        self,
+        request: _one_time_pb2.LogInWithLinkRequest,
+        context: _aio.ServicerContext[_one_time_pb2.LogInWithLinkRequest, _abc.Awaitable[_one_time_pb2.LogInWithLinkResponse]],
+    ) -> _abc.Awaitable[_one_time_pb2.LogInWithLinkResponse]:
+        """Starts a session by the proof of a mail, which is one factor: an account with a second one gets a challenge, as from
+        LogIn. A session whose token is sent along is treated as LogIn does.
+        Errors: INVALID_FIELDS, ONE_TIME_CODE_INVALID, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod

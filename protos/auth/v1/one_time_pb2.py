@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/auth/v1/one_time.proto\x12\x07\x61uth.v1\x1a\x1eprotos/auth/v1/resources.proto\"!\n\x1fRequestEmailVerificationRequest\">\n RequestEmailVerificationResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"W\n\x12VerifyEmailRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\"\x15\n\x13VerifyEmailResponse\",\n\x1bRequestPasswordResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\":\n\x1cRequestPasswordResetResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"t\n\x14ResetPasswordRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x0cnew_password\x18\x04 \x01(\tB\x03\x80\x01\x01\"\x17\n\x15ResetPasswordResponse\"^\n\x19\x43onfirmEmailChangeRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\"\x1c\n\x1a\x43onfirmEmailChangeResponse\"+\n\x15RestoreAccountRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x18\n\x16RestoreAccountResponse\"Q\n\x15\x43hangePasswordRequest\x12\x1d\n\x10\x63urrent_password\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x0cnew_password\x18\x02 \x01(\tB\x03\x80\x01\x01\"/\n\x16\x43hangePasswordResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\"\'\n\x12\x43hangeEmailRequest\x12\x11\n\tnew_email\x18\x01 \x01(\t\"1\n\x13\x43hangeEmailResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x16\n\x14\x44\x65leteAccountRequest\"4\n\x15\x44\x65leteAccountResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.Userb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/auth/v1/one_time.proto\x12\x07\x61uth.v1\x1a\x1cprotos/auth/v1/factors.proto\x1a\x1eprotos/auth/v1/resources.proto\"!\n\x1fRequestEmailVerificationRequest\">\n RequestEmailVerificationResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"W\n\x12VerifyEmailRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\"\x15\n\x13VerifyEmailResponse\"(\n\x17RequestLogInLinkRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"6\n\x18RequestLogInLinkResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"o\n\x14LogInWithLinkRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x14\n\x0c\x64\x65vice_label\x18\x04 \x01(\t\"\xa4\x01\n\x15LogInWithLinkResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12!\n\x07session\x18\x02 \x01(\x0b\x32\x10.auth.v1.Session\x12\x1f\n\x06tokens\x18\x03 \x01(\x0b\x32\x0f.auth.v1.Tokens\x12*\n\tchallenge\x18\x04 \x01(\x0b\x32\x17.auth.v1.LogInChallenge\",\n\x1bRequestPasswordResetRequest\x12\r\n\x05\x65mail\x18\x01 \x01(\t\":\n\x1cRequestPasswordResetResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"t\n\x14ResetPasswordRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x0cnew_password\x18\x04 \x01(\tB\x03\x80\x01\x01\"\x17\n\x15ResetPasswordResponse\"^\n\x19\x43onfirmEmailChangeRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x1a\n\rrequest_token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x11\n\x04\x63ode\x18\x03 \x01(\tB\x03\x80\x01\x01\"\x1c\n\x1a\x43onfirmEmailChangeResponse\"+\n\x15RestoreAccountRequest\x12\x12\n\x05token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x18\n\x16RestoreAccountResponse\"Q\n\x15\x43hangePasswordRequest\x12\x1d\n\x10\x63urrent_password\x18\x01 \x01(\tB\x03\x80\x01\x01\x12\x19\n\x0cnew_password\x18\x02 \x01(\tB\x03\x80\x01\x01\"/\n\x16\x43hangePasswordResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\"\'\n\x12\x43hangeEmailRequest\x12\x11\n\tnew_email\x18\x01 \x01(\t\"1\n\x13\x43hangeEmailResponse\x12\x1a\n\rrequest_token\x18\x01 \x01(\tB\x03\x80\x01\x01\"\x16\n\x14\x44\x65leteAccountRequest\"4\n\x15\x44\x65leteAccountResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.Userb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYEMAILREQUEST'].fields_by_name['request_token']._serialized_options = b'\200\001\001'
   _globals['_VERIFYEMAILREQUEST'].fields_by_name['code']._loaded_options = None
   _globals['_VERIFYEMAILREQUEST'].fields_by_name['code']._serialized_options = b'\200\001\001'
+  _globals['_REQUESTLOGINLINKRESPONSE'].fields_by_name['request_token']._loaded_options = None
+  _globals['_REQUESTLOGINLINKRESPONSE'].fields_by_name['request_token']._serialized_options = b'\200\001\001'
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['request_token']._loaded_options = None
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['request_token']._serialized_options = b'\200\001\001'
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['code']._loaded_options = None
+  _globals['_LOGINWITHLINKREQUEST'].fields_by_name['code']._serialized_options = b'\200\001\001'
   _globals['_REQUESTPASSWORDRESETRESPONSE'].fields_by_name['request_token']._loaded_options = None
   _globals['_REQUESTPASSWORDRESETRESPONSE'].fields_by_name['request_token']._serialized_options = b'\200\001\001'
   _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._loaded_options = None
@@ -64,40 +73,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\200\001\001'
   _globals['_CHANGEEMAILRESPONSE'].fields_by_name['request_token']._loaded_options = None
   _globals['_CHANGEEMAILRESPONSE'].fields_by_name['request_token']._serialized_options = b'\200\001\001'
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=74
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=107
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=109
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=171
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=173
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=260
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=262
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=283
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=285
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=329
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=331
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=389
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=391
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=507
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=509
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=532
-  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_start=534
-  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_end=628
-  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_start=630
-  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_end=658
-  _globals['_RESTOREACCOUNTREQUEST']._serialized_start=660
-  _globals['_RESTOREACCOUNTREQUEST']._serialized_end=703
-  _globals['_RESTOREACCOUNTRESPONSE']._serialized_start=705
-  _globals['_RESTOREACCOUNTRESPONSE']._serialized_end=729
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=731
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=812
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=814
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=861
-  _globals['_CHANGEEMAILREQUEST']._serialized_start=863
-  _globals['_CHANGEEMAILREQUEST']._serialized_end=902
-  _globals['_CHANGEEMAILRESPONSE']._serialized_start=904
-  _globals['_CHANGEEMAILRESPONSE']._serialized_end=953
-  _globals['_DELETEACCOUNTREQUEST']._serialized_start=955
-  _globals['_DELETEACCOUNTREQUEST']._serialized_end=977
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=979
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1031
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=104
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=137
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=139
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=201
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=203
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=290
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=292
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=313
+  _globals['_REQUESTLOGINLINKREQUEST']._serialized_start=315
+  _globals['_REQUESTLOGINLINKREQUEST']._serialized_end=355
+  _globals['_REQUESTLOGINLINKRESPONSE']._serialized_start=357
+  _globals['_REQUESTLOGINLINKRESPONSE']._serialized_end=411
+  _globals['_LOGINWITHLINKREQUEST']._serialized_start=413
+  _globals['_LOGINWITHLINKREQUEST']._serialized_end=524
+  _globals['_LOGINWITHLINKRESPONSE']._serialized_start=527
+  _globals['_LOGINWITHLINKRESPONSE']._serialized_end=691
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=693
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=737
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=739
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=797
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=799
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=915
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=917
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=940
+  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_start=942
+  _globals['_CONFIRMEMAILCHANGEREQUEST']._serialized_end=1036
+  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_start=1038
+  _globals['_CONFIRMEMAILCHANGERESPONSE']._serialized_end=1066
+  _globals['_RESTOREACCOUNTREQUEST']._serialized_start=1068
+  _globals['_RESTOREACCOUNTREQUEST']._serialized_end=1111
+  _globals['_RESTOREACCOUNTRESPONSE']._serialized_start=1113
+  _globals['_RESTOREACCOUNTRESPONSE']._serialized_end=1137
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1139
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1220
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1222
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1269
+  _globals['_CHANGEEMAILREQUEST']._serialized_start=1271
+  _globals['_CHANGEEMAILREQUEST']._serialized_end=1310
+  _globals['_CHANGEEMAILRESPONSE']._serialized_start=1312
+  _globals['_CHANGEEMAILRESPONSE']._serialized_end=1361
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=1363
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=1385
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=1387
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=1439
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ token, and a code of eight digits that counts together with the request token. E
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from protos.auth.v1 import factors_pb2 as _factors_pb2
 from protos.auth.v1 import resources_pb2 as _resources_pb2
 import builtins as _builtins
 import sys
@@ -106,6 +107,126 @@ class VerifyEmailResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyEmailResponse: _TypeAlias = VerifyEmailResponse  # noqa: Y015
+
+@_typing.final
+class RequestLogInLinkRequest(_message.Message):
+    """Who wants to sign in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: _builtins.int
+    email: _builtins.str
+    """The account's address, in any case."""
+    def __init__(
+        self,
+        *,
+        email: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestLogInLinkRequest: _TypeAlias = RequestLogInLinkRequest  # noqa: Y015
+
+@_typing.final
+class RequestLogInLinkResponse(_message.Message):
+    """A mail is on its way, if an account has the address."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_TOKEN_FIELD_NUMBER: _builtins.int
+    request_token: _builtins.str
+    """To send back with the code of the mail. It is there whether an account has the address or not."""
+    def __init__(
+        self,
+        *,
+        request_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_token", b"request_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestLogInLinkResponse: _TypeAlias = RequestLogInLinkResponse  # noqa: Y015
+
+@_typing.final
+class LogInWithLinkRequest(_message.Message):
+    """The proof that the mail has arrived."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    REQUEST_TOKEN_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    DEVICE_LABEL_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token of the mail's link. Either this, or `request_token` and `code`. At most 512 characters."""
+    request_token: _builtins.str
+    """What the request was answered with. At most 512 characters."""
+    code: _builtins.str
+    """The eight digits of the mail, good for ten minutes and for five guesses."""
+    device_label: _builtins.str
+    """What to call this device in the list of sessions. At most 100 characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        request_token: _builtins.str = ...,
+        code: _builtins.str = ...,
+        device_label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "device_label", b"device_label", "request_token", b"request_token", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogInWithLinkRequest: _TypeAlias = LogInWithLinkRequest  # noqa: Y015
+
+@_typing.final
+class LogInWithLinkResponse(_message.Message):
+    """The account, signed in, or what is still lacking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_FIELD_NUMBER: _builtins.int
+    SESSION_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    CHALLENGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def user(self) -> _resources_pb2.User:
+        """The account."""
+
+    @_builtins.property
+    def session(self) -> _resources_pb2.Session:
+        """The new session."""
+
+    @_builtins.property
+    def tokens(self) -> _resources_pb2.Tokens:
+        """The session's tokens."""
+
+    @_builtins.property
+    def challenge(self) -> _factors_pb2.LogInChallenge:
+        """What CompleteLogIn needs. Where it is set nothing else is, and nobody is signed in yet."""
+
+    def __init__(
+        self,
+        *,
+        user: _resources_pb2.User | None = ...,
+        session: _resources_pb2.Session | None = ...,
+        tokens: _resources_pb2.Tokens | None = ...,
+        challenge: _factors_pb2.LogInChallenge | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["challenge", b"challenge", "session", b"session", "tokens", b"tokens", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LogInWithLinkResponse: _TypeAlias = LogInWithLinkResponse  # noqa: Y015
 
 @_typing.final
 class RequestPasswordResetRequest(_message.Message):
