@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_told = threading.Event()
 
 
 class Interrupted(KeyboardInterrupt):
@@ -20,10 +21,18 @@ def raising() -> Iterator[None]:
     def interrupt(_: int, __: FrameType | None) -> None:
         for number in _ENDING:
             signal.signal(number, signal.SIG_IGN)
+        _told.set()
         raise Interrupted
 
+    _told.clear()
     with _handling(interrupt):
         yield
+
+
+def check() -> None:
+    """Raise Interrupted once more, for one that was raised in a destructor or a callback reaches nobody."""
+    if _told.is_set():
+        raise Interrupted
 
 
 @contextlib.contextmanager

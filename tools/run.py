@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from shared.processes import Child
-from tools import examples, settings
+from tools import examples, interrupts, settings
 from tools.catcher import CaughtMail, MailFolder
 from tools.interrupts import Interrupted
 from tools.launch import Launch, launched, service_of, stopped
@@ -56,6 +56,7 @@ def _watch(launch: Launch | None, more: Mapping[str, Child]) -> None:
         duties += [_Watch(name, launch).look_after for name in launch.servers]
     parent = os.getppid()
     while True:
+        interrupts.check()
         for duty in duties:
             duty()
         # A Ctrl-C reaches make and us alike, but nobody tells us when make is killed.
