@@ -3,6 +3,8 @@
 Asking costs the same and answers the same whether anybody has the address: what depends on it happens after the answer.
 """
 
+import asyncio
+import random
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -26,6 +28,7 @@ KINDS: Final = {
     Purpose.LOG_IN: MailKind.LOG_IN,
     Purpose.ACCOUNT_RESTORE: MailKind.ACCOUNT_DELETED,
 }
+_PAUSE_SECONDS: Final = (0.05, 0.25)
 _VERIFICATION_LIFETIME: Final = timedelta(hours=24)
 
 
@@ -84,6 +87,7 @@ class MailedCodes:
         return code_id if admitted and right else None
 
     async def _send_to_owner(self, purpose: Purpose, email: str, code_id: UUID) -> None:
+        await _after_the_answer()
         user = await users.find_by_email(self._database, email)
         owner = user.id if user is not None and user.state is UserState.ACTIVE else None
         async with self._database.transaction() as tx:
@@ -91,6 +95,7 @@ class MailedCodes:
         self._outbox.nudge()
 
     async def _send_to_user(self, purpose: Purpose, user: User, email: str, code_id: UUID) -> None:
+        await _after_the_answer()
         holder = await users.find_by_email(self._database, email)
         owner = user.id if holder is None or holder.id == user.id else None
         lifetime = _VERIFICATION_LIFETIME if purpose is Purpose.EMAIL_VERIFICATION else CODE_LIFETIME
@@ -105,3 +110,8 @@ class MailedCodes:
         await one_time_codes.replace(executor, new)
         if owner is not None:
             await self._outbox.put(executor, Mail(kind=KINDS[purpose], user_id=owner, recipient=email, code_id=code_id))
+
+
+async def _after_the_answer() -> None:
+    """Work that depends on the account begins when the answer has long left, and at a moment that nobody can await."""
+    await asyncio.sleep(random.uniform(*_PAUSE_SECONDS))  # noqa: S311 - no secret
