@@ -1,7 +1,8 @@
 """Users and sessions as everybody reads them: from the shared cache, and from Postgres on a miss."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from auth_service.models import Session, User
@@ -12,6 +13,8 @@ from shared.cache import Cache, CachedReader
 from shared.db import Database
 
 _REMEMBERED: Final = 50_000
+
+T = TypeVar("T")
 
 
 class Directory:
@@ -42,9 +45,9 @@ class Directory:
 
     async def session_and_user(self, session_id: UUID, user_id: UUID) -> tuple[Session | None, User | None]:
         """Both, in one round trip."""
-        asked_session, asked_user = self._sessions.ask(session_id), self._users.ask(user_id)
-        session = await self._sessions.answer(asked_session)
-        return session, await self._users.answer(asked_user)
+        epoch, raws = await self._cache.look_up((self._sessions.key(session_id), self._users.key(user_id)))
+        session = await self._sessions.answer(session_id, raws[0], epoch)
+        return session, await self._users.answer(user_id, raws[1], epoch)
 
     async def session_and_holder(self, session_id: UUID) -> tuple[Session | None, User | None]:
         """The same where the user is not known: after the first time still in one round trip.
@@ -54,18 +57,17 @@ class Directory:
         user_id = self._holders.get(session_id)
         if user_id is not None:
             return await self.session_and_user(session_id, user_id)
-        session = await self._sessions.answer(self._sessions.ask(session_id))
+        session = await self._one(self._sessions, session_id)
         if session is None:
             return None, None
         if len(self._holders) >= _REMEMBERED:
             self._holders.clear()
         self._holders[session_id] = session.user_id
-        return session, await self._users.answer(self._users.ask(session.user_id))
+        return session, await self._one(self._users, session.user_id)
 
     async def sessions_and_users(self, pairs: Sequence[tuple[UUID, UUID]]) -> list[tuple[Session | None, User | None]]:
         """The same for several, still in one round trip."""
-        asked = [(self._sessions.ask(session_id), self._users.ask(user_id)) for session_id, user_id in pairs]
-        return [(await self._sessions.answer(session), await self._users.answer(user)) for session, user in asked]
+        return list(await asyncio.gather(*(self.session_and_user(*pair) for pair in pairs)))
 
     async def forget_user(self, user_id: UUID) -> None:
         """After the commit of a change and before its answer."""
@@ -74,3 +76,7 @@ class Directory:
     async def forget_sessions(self, session_ids: Iterable[UUID]) -> None:
         """After the commit of a change and before its answer."""
         await self._cache.invalidate([self._sessions.key(session_id) for session_id in session_ids])
+
+    async def _one(self, reader: CachedReader[T], item_id: UUID) -> T | None:
+        epoch, (raw,) = await self._cache.look_up((reader.key(item_id),))
+        return await reader.answer(item_id, raw, epoch)

@@ -92,9 +92,10 @@ class CacheView:
             return None
         return reading.epoch if reading.server_id == self._link.server_id else None
 
-    def read(self, key: str) -> "asyncio.Future[bytes | None]":
-        """Begin a look-up; its answer counts under the epoch that `trusted` gave before it."""
-        return self._link.read(key)
+    async def look_up(self, keys: Sequence[str]) -> "Replies":
+        """Several keys in one exchange with Redis; what it answers counts under the epoch of the moment it is asked."""
+        epoch = self.trusted
+        return Replies(epoch, [None] * len(keys) if epoch is None else await self._link.read(keys))
 
     def learn(self, row: Epoch, asked: float) -> None:
         """A reading is as old as the moment it was asked for; a new epoch counts a while after it was first seen."""
@@ -195,21 +196,19 @@ class _Entry(msgspec.Struct, Generic[T], array_like=True, forbid_unknown_fields=
     value: T
 
 
-class Asked(NamedTuple):
-    """A look-up under way, and the epoch under which its answer counts; both are None where the cache is bypassed."""
+class Replies(NamedTuple):
+    """What Redis answered, and the epoch under which it counts: None where the cache was bypassed."""
 
-    item_id: UUID
-    key: str
     epoch: str | None
-    reply: "asyncio.Future[bytes | None] | None"
+    values: Sequence[bytes | None]
 
 
 class CachedEntries(Generic[T]):
-    """Looks one kind of thing up by id. The model's class is its schema: what does not fit it is a miss."""
+    """What Redis has of one kind of thing. The model's class is its schema: what does not fit it is a miss."""
 
-    def __init__(self, cache: CacheView, kind: str, model: type[T], shape: int) -> None:
+    def __init__(self, kind: str, model: type[T], shape: int) -> None:
         """`shape` is counted up whenever the model's meaning changes."""
-        self._view, self._kind, self._shape = cache, kind, shape
+        self._kind, self._shape = kind, shape
         self.prefix = f"parley:{kind}:"
         decoder = msgspec.json.Decoder(_Entry[model])  # type: ignore[valid-type]
         # The same bytes are the same value for ever, so this memory, unlike one by key, cannot go stale.
@@ -219,65 +218,59 @@ class CachedEntries(Generic[T]):
         )
 
     def key(self, item_id: UUID) -> str:
-        """The key of a thing, for `Cache.invalidate`."""
+        """The key of a thing, to look up or to invalidate."""
         return self.prefix + ids.text_of(item_id)
 
-    def ask(self, item_id: UUID) -> "Asked":
-        """Begin a look-up, so that several travel together; `answer` ends it."""
-        epoch = self._view.trusted
-        key = self.key(item_id)
-        return Asked(item_id, key, epoch, None if epoch is None else self._view.read(key))
-
-    async def found(self, asked: "Asked") -> T | None:
-        """The thing that was asked for; None where the cache does not have it, or is bypassed."""
-        if asked.reply is None:
+    def found(self, key: str, raw: bytes | None, epoch: str | None) -> T | None:
+        """The thing in a reply; None where the cache does not have it, or was bypassed."""
+        if epoch is None:
             self._bypass.inc()
             return None
-        raw = await asked.reply
-        if raw is not None:
-            value = self._decode(raw, asked)
-            if value is not None:
-                self._hit.inc()
-                return value
-        self._miss.inc()
-        return None
+        value = None if raw is None else self._decode(key, raw, epoch)
+        (self._miss if value is None else self._hit).inc()
+        return value
 
-    def _decode(self, raw: bytes, asked: "Asked") -> T | None:
+    def count_hit(self) -> None:
+        """Note that a reply was the very one that was found good before."""
+        self._hit.inc()
+
+    def _decode(self, key: str, raw: bytes, epoch: str) -> T | None:
         try:
             entry = cast("_Entry[T]", self._parse(raw))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             self._rubbish.inc()
             return None
-        if entry.key != asked.key or entry.shape != self._shape:
+        if entry.key != key or entry.shape != self._shape:
             self._rubbish.inc()
             return None
-        return entry.value if entry.epoch == asked.epoch else None
+        return entry.value if entry.epoch == epoch else None
 
 
 class CachedReader(CachedEntries[T]):
-    """Reads one kind of thing by id, cache first, and fills the cache with what it did not have."""
+    """Reads one kind of thing from Postgres where Redis does not have it, and fills Redis with it."""
 
     def __init__(
         self, cache: Cache, kind: str, model: type[T], shape: int, load: Callable[[UUID], Awaitable[T | None]]
     ) -> None:
         """`load` reads Postgres."""
-        super().__init__(cache, kind, model, shape)
+        super().__init__(kind, model, shape)
         self._cache, self._load = cache, load
         self._encoder = msgspec.json.Encoder()
 
-    async def answer(self, asked: "Asked") -> T | None:
-        """The thing that was asked for, read from Postgres and stored where the cache does not have it."""
-        value = await self.found(asked)
+    async def answer(self, item_id: UUID, raw: bytes | None, epoch: str | None) -> T | None:
+        """The thing in a reply, or read from Postgres and stored where the cache does not have it."""
+        key = self.key(item_id)
+        value = self.found(key, raw, epoch)
         if value is not None:
             return value
-        return await (self._load(asked.item_id) if asked.epoch is None else self._fill(asked, asked.epoch))
+        return await (self._load(item_id) if epoch is None else self._fill(item_id, key, epoch))
 
-    async def _fill(self, asked: "Asked", epoch: str) -> T | None:
-        lease = await self._cache.lease(asked.key)
-        value = await self._load(asked.item_id)
+    async def _fill(self, item_id: UUID, key: str, epoch: str) -> T | None:
+        lease = await self._cache.lease(key)
+        value = await self._load(item_id)
         if lease is not None and value is not None:
-            entry = _Entry(key=asked.key, shape=self._shape, epoch=epoch, value=value)
-            stored = await self._cache.fill(asked.key, lease, self._encoder.encode(entry))
+            entry = _Entry(key=key, shape=self._shape, epoch=epoch, value=value)
+            stored = await self._cache.fill(key, lease, self._encoder.encode(entry))
             metrics.cache_fills.labels(self._kind, "stored" if stored else "refused").inc()
         return value
 

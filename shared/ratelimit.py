@@ -108,7 +108,7 @@ class LinkStorage(Storage):
         if self._link.server_id is None:
             raise RedisUnavailable
         try:
-            return int(await self._link.read(_PREFIX + key) or 0)
+            return int((await self._link.read([_PREFIX + key]))[0] or 0)
         except ValueError:
             raise RedisUnavailable from None
 

@@ -10,8 +10,9 @@ all the rest of a look-up.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import hiredis
 import structlog
@@ -35,6 +36,7 @@ _MANY_CALLS: Final = 8
 _HOLD_SECONDS: Final = 0.001
 
 Reply = Any  # what RESP gives: bytes, int, None, or a list of these
+_Read: TypeAlias = "tuple[Sequence[str], asyncio.Future[Sequence[bytes | None]]]"
 
 
 class RedisUnavailable(Exception):
@@ -50,19 +52,19 @@ class RedisLink:
             url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=_CONNECT_SECONDS
         )
         self._wire: _Wire | None = None
-        self._reads: dict[str, list[asyncio.Future[bytes | None]]] = {}
+        self._reads: list[_Read] = []
         self._commands: deque[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = deque()
         self._scheduled = False
         self.server_id: str | None = None
         self.connected = asyncio.Event()
 
-    def read(self, key: str) -> asyncio.Future[bytes | None]:
-        """Begin to look a key up; the answer is None where it is absent or Redis is out of reach."""
-        future: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    def read(self, keys: Sequence[str]) -> "asyncio.Future[Sequence[bytes | None]]":
+        """Begin to look keys up; the answer to each is None where it is absent or Redis is out of reach."""
+        future: asyncio.Future[Sequence[bytes | None]] = asyncio.get_running_loop().create_future()
         if self.server_id is None:
-            future.set_result(None)
+            future.set_result([None] * len(keys))
             return future
-        self._reads.setdefault(key, []).append(future)
+        self._reads.append((keys, future))
         self._schedule()
         return future
 
@@ -113,7 +115,7 @@ class RedisLink:
         self._scheduled = True
         loop = asyncio.get_running_loop()
         if calls.load.in_flight >= _MANY_CALLS:
-            loop.call_later(_HOLD_SECONDS, self._end_turn)
+            loop.call_later(75e-6 * min(calls.load.in_flight, 64), self._end_turn)
         else:
             loop.call_soon(self._end_turn)
 
@@ -125,11 +127,11 @@ class RedisLink:
         """Send all that has been asked, unless an exchange is under way: then it goes with the next one."""
         if self._wire is None or self._wire.busy or not (self._reads or self._commands):
             return
-        reads, self._reads = self._reads, {}
+        reads, self._reads = self._reads, []
         commands = [self._commands.popleft() for _ in range(min(len(self._commands), _MAX_COMMANDS))]
         metrics.redis_batch.observe(len(reads) + len(commands))
-        words = [("MGET", *reads)] if reads else []
-        waiting: list[Callable[[Reply], None]] = [_answer_reads(list(reads.values()))] if reads else []
+        words = [("MGET", *(key for keys, _ in reads for key in keys))] if reads else []
+        waiting: list[Callable[[Reply], None]] = [partial(_answer_reads, reads)] if reads else []
         for command, future in commands:
             words.append(command)
             waiting.append(_answer_command(future))
@@ -141,9 +143,9 @@ class RedisLink:
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
-        reads, self._reads = self._reads, {}
+        reads, self._reads = self._reads, []
         commands, self._commands = self._commands, deque()
-        _answer_reads(list(reads.values()))(None)
+        _answer_reads(reads, None)
         for _, future in commands:
             _answer_command(future)(RedisUnavailable())
 
@@ -207,15 +209,14 @@ class _Wire(asyncio.Protocol):
 _NOTHING: Final = object()
 
 
-def _answer_reads(waiting: list[list[asyncio.Future[bytes | None]]]) -> Callable[[Reply], None]:
-    def answer(reply: Reply) -> None:
-        values = reply if isinstance(reply, list) else [None] * len(waiting)
-        for futures, value in zip(waiting, values, strict=True):
-            for future in futures:
-                if not future.done():
-                    future.set_result(value)
-
-    return answer
+def _answer_reads(reads: "Sequence[_Read]", reply: Reply) -> None:
+    """Give each caller its part of the reply, in their order."""
+    begin = 0
+    for keys, future in reads:
+        end = begin + len(keys)
+        if not future.done():
+            future.set_result(reply[begin:end] if isinstance(reply, list) else [None] * len(keys))
+        begin = end
 
 
 def _answer_command(future: asyncio.Future[Reply]) -> Callable[[Reply], None]:

@@ -1,5 +1,6 @@
 """How much processor time a process has used, thread by thread where the system tells."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ def spent(pid: int) -> Spent:
     threads, nice = dict[int, float](), set[int]()
     for task in tasks.iterdir():
         thread = int(task.name)
-        threads[thread] = int((task / "schedstat").read_text().split()[0]) * _NANOSECOND
-        if int((task / "stat").read_text().rpartition(")")[2].split()[_NICE]) > 0:
-            nice.add(thread)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            threads[thread] = int((task / "schedstat").read_text().split()[0]) * _NANOSECOND
+            if int((task / "stat").read_text().rpartition(")")[2].split()[_NICE]) > 0:
+                nice.add(thread)
     return Spent(threads, frozenset(nice))

@@ -110,4 +110,4 @@ async def read_over(url: str) -> bytes | None:
         background.spawn("redis link", link.run())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(link.connected.wait(), 1)
-        return await link.read("over:tls")
+        return (await link.read(["over:tls"]))[0]

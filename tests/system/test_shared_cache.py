@@ -43,7 +43,7 @@ async def reading(
 
 
 def view_of(verifier: LocalVerifier) -> CacheView:
-    return verifier._sessions._sessions._view  # type: ignore[attr-defined]
+    return verifier._sessions._cache  # type: ignore[attr-defined]
 
 
 async def until_trusted(view: CacheView) -> None:
