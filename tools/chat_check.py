@@ -52,7 +52,6 @@ async def _compare(with_it: Operation, without: Operation, pids: Mapping[str, in
         bare, _ = await spend(without, pids)
         full, _ = await spend(with_it, pids)
         ratios.append(full / bare)
-        print(round(bare), round(full))
     return Check(
         name=f"{with_it.name} of chat, to the same without authentication",
         value=statistics.median(ratios),
