@@ -14,9 +14,12 @@ from protos.chat.v1 import conversation_service_pb2 as conversation_pb2
 from protos.chat.v1 import interaction_service_pb2 as interaction_pb2
 from protos.chat.v1 import message_service_pb2 as message_pb2
 from protos.chat.v1 import resources_pb2 as pb
+from tools import settings
+from tools.catcher import MailFolder
 from tools.clients import Clients, Person, clients, run
-from tools.folder import Stack
-from tools.guide import Guide, Refused
+from tools.demo_security import SecurityTour
+from tools.folder import DataFolder, Stack
+from tools.guide import Guide, expect
 from tools.stack import running_stack, stack
 from tools.ui import Failure, console
 
@@ -36,6 +39,7 @@ def demo() -> None:
 
 
 async def _tour(running: Stack) -> None:
+    mails = MailFolder(DataFolder(settings.read().data_dir).mails)
     async with clients(running) as to:
         tour = _Tour(to)
         await tour.accounts()
@@ -47,6 +51,7 @@ async def _tour(running: Stack) -> None:
         await tour.reading()
         await tour.privacy()
         await tour.refresh()
+        await tour.security(mails)
         await tour.log_out()
 
 
@@ -69,8 +74,11 @@ class _Tour:
         )
         self._phone = Person(email=self._email, user=answer.user, tokens=answer.tokens)
         wrong = auth_pb2.LogInRequest(email=self._email, password="a walk in the sun")  # noqa: S106 (a wrong one)
-        _expect(await self._guide.refused("LogIn", self._to.auth.LogIn, wrong), "INVALID_CREDENTIALS")
+        expect(await self._guide.refused("LogIn", self._to.auth.LogIn, wrong), "INVALID_CREDENTIALS")
         await self._verify(self._laptop, expect=True)
+
+    async def security(self, mails: MailFolder) -> None:
+        await SecurityTour(self._to, self._guide, mails, password=_PASSWORD).take(self._laptop)
 
     async def conversation(self) -> None:
         self._guide.chapter("A conversation")
@@ -110,7 +118,7 @@ class _Tour:
             raise Failure("A repeat of a request did not get the first answer.")
         other = self._message(pb.ROLE_USER, "Something else", request_id=self._question.request_id)
         refused = await self._guide.refused("SendMessage", self._to.messages.SendMessage, other, by=self._laptop)
-        _expect(refused, "REQUEST_ID_REUSED")
+        expect(refused, "REQUEST_ID_REUSED")
 
     async def component(self) -> None:
         self._guide.chapter("A component, a second version, and an update that comes too late")
@@ -131,7 +139,7 @@ class _Tour:
             "UpdateComponent", to.UpdateComponent, update, lambda it: _version(it.component), by=self._laptop
         )
         update.component.content = "export const Garden = () => <p>Moss</p>;\n"
-        _expect(
+        expect(
             await self._guide.refused("UpdateComponent", to.UpdateComponent, update, by=self._phone), "ETAG_MISMATCH"
         )
         versions = component_pb2.ListComponentVersionsRequest(component_id=first.id)
@@ -189,7 +197,7 @@ class _Tour:
         stranger = await self._sign_up(f"bob-{secrets.token_hex(3)}@example.com", "Bob", "tablet")
         get = conversation_pb2.GetConversationRequest(conversation_id=self._conversation_id)
         to = self._to.conversations
-        _expect(
+        expect(
             await self._guide.refused("GetConversation", to.GetConversation, get, by=stranger), "CONVERSATION_NOT_FOUND"
         )
 
@@ -222,7 +230,7 @@ class _Tour:
         await self._verify(self._phone, expect=False)
         page = message_pb2.ListMessagesRequest(conversation_id=self._conversation_id)
         refused = await self._guide.refused("ListMessages", self._to.messages.ListMessages, page, by=self._phone)
-        _expect(refused, "UNAUTHENTICATED")
+        expect(refused, "UNAUTHENTICATED")
         await self._verify(self._laptop, expect=True)
 
     async def _sign_up(self, email: str, name: str, device: str) -> Person:
@@ -303,11 +311,6 @@ def _successors(answers: Sequence[auth_resources.Tokens]) -> str:
     if len(different) != 1:
         raise Failure(f"{len(answers)} racing callers got {len(different)} different refresh tokens.")
     return f"{len(answers)} answers, one successor for all"
-
-
-def _expect(refused: Refused, reason: str) -> None:
-    if refused.reason != reason:
-        raise Failure(f"The refusal should have been {reason}, and was {refused.code} {refused.reason}.")
 
 
 def _farewell(running: Stack, *, was_running: bool) -> None:

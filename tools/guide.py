@@ -19,7 +19,18 @@ from tools.clients import Person
 from tools.ui import Failure, console
 
 _IDENTIFIER: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SECRETS: Final = ("password", "access_token", "refresh_token")
+_SECRETS: Final = (
+    "password",
+    "access_token",
+    "refresh_token",
+    "request_token",
+    "code",
+    "totp_code",
+    "recovery_code",
+    "challenge_token",
+    "credential_json",
+    "passkey_credential_json",
+)
 _LONGEST_VALUE: Final = 44
 _LONGEST_LINE: Final = 150
 _MILLISECONDS: Final = 1000
@@ -85,6 +96,10 @@ class Guide:
             return found
         raise Failure(f"{name} should have been refused, and was not.")
 
+    def note(self, words: str, begin: float) -> None:
+        """Something that happened beside the calls, and how long it took."""
+        console.print(f"    ← {escape(words)} [dim]{_MILLISECONDS * (time.perf_counter() - begin):.1f} ms[/dim]")
+
     async def together(
         self, what: str, calls: Sequence[Awaitable[Result]], tell: Callable[[Sequence[Result]], str]
     ) -> Sequence[Result]:
@@ -93,6 +108,12 @@ class Guide:
         answers = await asyncio.gather(*calls)
         _show(what, f"[green]{escape(tell(answers))}[/green]", begin)
         return answers
+
+
+def expect(refused: Refused, reason: str) -> None:
+    """See to it that a refusal was the right one."""
+    if refused.reason != reason:
+        raise Failure(f"The refusal should have been {reason}, and was {refused.code} {refused.reason}.")
 
 
 def short(request: Message) -> str:

@@ -21,7 +21,16 @@ def test_the_tour_starts_a_stack_where_none_runs_and_goes_through_every_chapter(
             check=False,
         )
     assert tour.returncode == 0, tour.stdout + tour.stderr
-    for sign in ("10 answers, one successor for all", "ETAG_MISMATCH", "REQUEST_ID_REUSED", "not active: REVOKED"):
+    for sign in (
+        "10 answers, one successor for all",
+        "ETAG_MISMATCH",
+        "REQUEST_ID_REUSED",
+        "the address is hers",
+        "a challenge and no tokens",
+        "a key of the scopes chat.read",
+        "library computer is out",
+        "not active: REVOKED",
+    ):
         assert sign in tour.stdout
     assert "make run" in tour.stdout
     assert "a walk in the long rain" not in tour.stdout
