@@ -28,6 +28,11 @@ from shared import ids
 from shared.grpc.server import GrpcServer
 from tests.servers import TestDatabase, make_master_key
 
+SERVICES = [
+    service
+    for module in (conversation_service_pb2, message_service_pb2, component_service_pb2, interaction_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+]
 USER = resources_pb2.ROLE_USER
 ASSISTANT = resources_pb2.ROLE_ASSISTANT
 
@@ -167,4 +172,4 @@ def _calls(channel: grpc.aio.Channel) -> Iterable[tuple[str, tuple[Any, Any]]]:
         made = stub(channel)
         for service in module.DESCRIPTOR.services_by_name.values():
             for method in service.methods:
-                yield method.name, (getattr(module, method.input_type.name), getattr(made, method.name))
+                yield method.name, (method.input_type._concrete_class, getattr(made, method.name))
