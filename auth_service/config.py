@@ -14,6 +14,7 @@ from auth_service.limits import Volumes
 from auth_service.mail.composer import Look, MailFrom
 from auth_service.mail.smtp import SmtpServer, Tls
 from auth_service.models import SigningAlgorithm
+from auth_service.passwords import MIN_LENGTH
 from shared.config import Port, ServiceConfig, check_random_key
 
 _MAX_TOKEN_MINUTES: Final = MAX_TOKEN_LIFETIME.total_seconds() / 60
@@ -74,6 +75,7 @@ class AuthConfig(ServiceConfig):
     protect_introspection: bool = False
     sessions_per_user: Annotated[int, Field(ge=1, le=1000)] = 100
     audit_days: Annotated[float, Field(ge=1, le=3650, allow_inf_nan=False)] = 400
+    password_min_length: Annotated[int, Field(ge=MIN_LENGTH, le=64)] = MIN_LENGTH
     hash_threads: Annotated[int, Field(ge=1, le=64)] | None = None
     failed_log_in_seconds: Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)] = 0
     sign_ups_per_address_per_hour: Annotated[int, Field(ge=1)] | None = None

@@ -53,13 +53,13 @@ def overlong(password: str) -> bool:
     return len(password) > _MAX_RAW or len(normalise(password)) > MAX_LENGTH
 
 
-def objection(password: str, *, email: str, display_name: str) -> str | None:
+def objection(password: str, *, email: str, display_name: str, shortest: int = MIN_LENGTH) -> str | None:
     """Why a new password of this account is refused, or None; lengths are in code points after normalisation."""
     if overlong(password):
         return OVERLONG
     normalised = normalise(password)
-    if len(normalised) < MIN_LENGTH:
-        return f"must have at least {MIN_LENGTH} characters"
+    if len(normalised) < shortest:
+        return f"must have at least {shortest} characters"
     plain = normalised.casefold()
     if plain in _COMMON:
         return "is one of the most common passwords: choose another"

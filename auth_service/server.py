@@ -253,6 +253,7 @@ def _services(
             service_tokens=ServiceTokens(held.database, directory, verifier, minter, last_uses),
             changes=changes,
             password_changes=password_changes,
+            password_min_length=config.password_min_length,
             issuer=config.issuer,
         )
     )
@@ -265,6 +266,7 @@ def _services(
             session_pages=pages,
             changes=changes,
             password_changes=password_changes,
+            password_min_length=config.password_min_length,
             deletion_grace=config.deletion_grace,
             step_ups=StepUps(held.database, limits, checks, proofs, admissions),
             factors=Factors(held.database, proofs),

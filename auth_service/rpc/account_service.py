@@ -49,7 +49,8 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     async def ChangePassword(
         self, request: one_time_pb.ChangePasswordRequest, context: Context
     ) -> one_time_pb.ChangePasswordResponse:
-        count = await self._rules.password_changes.change(callers.caller(), one_time.change(request))
+        new = one_time.change(request, self._rules.password_min_length)
+        count = await self._rules.password_changes.change(callers.caller(), new)
         return one_time_pb.ChangePasswordResponse(revoked_count=count)
 
     async def CreateApiKey(

@@ -33,7 +33,8 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
         self._rules = rules
 
     async def SignUp(self, request: pb.SignUpRequest, context: Context) -> pb.SignUpResponse:
-        return convert.sign_up(await self._rules.sign_ins.sign_up(parse.sign_up(request)))
+        command = parse.sign_up(request, self._rules.password_min_length)
+        return convert.sign_up(await self._rules.sign_ins.sign_up(command))
 
     async def LogIn(self, request: pb.LogInRequest, context: Context) -> pb.LogInResponse:
         return convert.log_in(await self._rules.sign_ins.log_in(parse.log_in(request)))
@@ -107,7 +108,7 @@ class AuthService(auth_service_pb2_grpc.AuthServiceServicer):
     async def ResetPassword(
         self, request: one_time_pb.ResetPasswordRequest, context: Context
     ) -> one_time_pb.ResetPasswordResponse:
-        await self._rules.password_changes.reset(one_time.reset(request))
+        await self._rules.password_changes.reset(one_time.reset(request, self._rules.password_min_length))
         return one_time_pb.ResetPasswordResponse()
 
     async def ConfirmEmailChange(

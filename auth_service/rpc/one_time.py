@@ -59,29 +59,29 @@ def restoration(request: pb.RestoreAccountRequest) -> Proof:
     return Proof(token=token, request_token="", code="")
 
 
-def reset(request: pb.ResetPasswordRequest) -> NewPassword:
+def reset(request: pb.ResetPasswordRequest, min_length: int) -> NewPassword:
     """A proof with a new password; whether the account may have that one is found out later."""
     violations = Violations()
     presented = _proof(violations, request)
-    _new_password(violations, request.new_password)
+    _new_password(violations, request.new_password, min_length)
     violations.done()
     return NewPassword(password=request.new_password, proof=presented)
 
 
-def change(request: pb.ChangePasswordRequest) -> NewPassword:
+def change(request: pb.ChangePasswordRequest, min_length: int) -> NewPassword:
     """The present password with a new one."""
     violations = Violations()
     if not request.current_password:
         violations.add("current_password", "must be set")
     elif passwords.overlong(request.current_password):
         violations.add("current_password", passwords.OVERLONG)
-    _new_password(violations, request.new_password)
+    _new_password(violations, request.new_password, min_length)
     violations.done()
     return NewPassword(password=request.new_password, current_password=request.current_password)
 
 
-def _new_password(violations: Violations, password: str) -> None:
-    problem = passwords.objection(password, email="", display_name="")
+def _new_password(violations: Violations, password: str, min_length: int) -> None:
+    problem = passwords.objection(password, email="", display_name="", shortest=min_length)
     if problem is not None:
         violations.add("new_password", problem)
 

@@ -17,11 +17,13 @@ _MAX_DISPLAY_NAME: Final = 100
 _WRITABLE: Final = ("display_name",)
 
 
-def sign_up(request: auth_service_pb2.SignUpRequest) -> SignUp:
-    """The command of a sign-up."""
+def sign_up(request: auth_service_pb2.SignUpRequest, min_length: int) -> SignUp:
+    """The command of a sign-up; `min_length` is that of a password."""
     violations = Violations()
     email = _email(violations, request.email)
-    objection = passwords.objection(request.password, email=email, display_name=request.display_name)
+    objection = passwords.objection(
+        request.password, email=email, display_name=request.display_name, shortest=min_length
+    )
     if objection is not None:
         violations.add("password", objection)
     command = SignUp(

@@ -45,6 +45,7 @@ class AuthRules:
     service_tokens: ServiceTokens
     changes: AccountChanges
     password_changes: PasswordChanges
+    password_min_length: int
     issuer: str
 
 
@@ -57,6 +58,7 @@ class AccountRules:
     session_pages: SessionPages
     changes: AccountChanges
     password_changes: PasswordChanges
+    password_min_length: int
     deletion_grace: timedelta
     step_ups: StepUps
     factors: Factors

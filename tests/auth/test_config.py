@@ -56,6 +56,8 @@ def test_production_has_larger_pools_narrower_limits_and_no_reflection(environme
     [
         ("AUTH_PORT", "all", "AUTH_PORT must be a valid integer, unable to parse string as an integer"),
         ("AUTH_PORT", "-1", "AUTH_PORT must be greater than or equal to 0"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "7", "AUTH_PASSWORD_MIN_LENGTH must be greater than or equal to 8"),
+        ("AUTH_PASSWORD_MIN_LENGTH", "65", "AUTH_PASSWORD_MIN_LENGTH must be less than or equal to 64"),
         ("AUTH_OPS_PORT", "65536", "AUTH_OPS_PORT must be less than or equal to 65535"),
         ("AUTH_SERVICE_KEYS", "guess", "AUTH_SERVICE_KEYS must be base64"),
         (

@@ -53,8 +53,8 @@ class SignUpRequest(_message.Message):
     email: _builtins.str
     """The address to log in with. At most 254 characters; checked for its form, not for whether it can be reached."""
     password: _builtins.str
-    """8 to 128 characters (Unicode code points after NFKC), of any kind. Refused are common ones, and those that are little
-    more than the email, the name or this service's name.
+    """8 to 128 characters (Unicode code points after NFKC), of any kind; a setting may ask for more than 8. Refused are
+    common ones, and those that are little more than the email, the name or this service's name.
     """
     display_name: _builtins.str
     """What to call the person. At most 100 characters, no control characters; may be empty."""
