@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 from hashlib import sha256
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 import orjson
@@ -140,8 +140,53 @@ class ConversationSessionList:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A picture, by its URI."""
+
+    uri: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file, by its URI."""
+
+    uri: str
+    media_type: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolCall:
+    """A model's wish that a tool be run; `arguments` is what the model wrote, which need not be JSON."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolResult:
+    """What a tool answered."""
+
+    tool_call_id: str
+    content: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Json:
+    """A value for programs, as JSON with sorted keys."""
+
+    text: str
+
+
+Part: TypeAlias = str | Image | File | ToolCall | ToolResult | Json  # a text is a plain str: nearly all of them are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something said; each of `parts` is a text, the one kind there is so far."""
+    """Something said."""
 
     id: UUID
     conversation_id: UUID
@@ -151,20 +196,20 @@ class Message:
     depth: int
     revision: int
     role: Role
-    parts: tuple[str, ...] = field(repr=False)
+    parts: tuple[Part, ...] = field(repr=False)
     create_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMessage:
-    """A message that is to be appended; `text_bytes` counts the UTF-8 of its parts."""
+    """A message that is to be appended; `text_bytes` is what its parts weigh."""
 
     id: UUID = field(default_factory=ids.new_id)
     user_id: UUID
     conversation_id: UUID
     session_id: UUID
     role: Role
-    parts: tuple[str, ...] = field(repr=False)
+    parts: tuple[Part, ...] = field(repr=False)
     text_bytes: int
     request_id: str | None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, assert_never
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -11,13 +11,18 @@ from chat_service.models import (
     ComponentVersion,
     Conversation,
     ConversationSession,
+    File,
+    Image,
     Interaction,
     InteractionError,
+    Json,
     Message,
     Response,
+    ToolCall,
+    ToolResult,
     Usage,
 )
-from chat_service.rpc import metadata
+from chat_service.rpc import json_values, metadata
 from protos.chat.v1 import resources_pb2 as pb
 from shared.grpc.values import seconds_and_nanos, timestamp
 from shared.ids import text_of
@@ -80,11 +85,31 @@ def message(model: Message, make: Callable[..., pb.Message] = pb.Message) -> pb.
         role=model.role,
         revision=model.revision,
     )
-    for text in model.parts:
-        rendered.parts.add(text=text)
+    for part in model.parts:
+        if isinstance(part, str):
+            rendered.parts.add(text=part)
+        else:
+            _add_part(rendered.parts.add, part)
     moment = rendered.create_time
     moment.seconds, moment.nanos = seconds_and_nanos(model.create_time)
     return rendered
+
+
+def _add_part(add: Callable[..., pb.Part], model: Image | File | ToolCall | ToolResult | Json) -> None:
+    match model:
+        case Image():
+            add(image=pb.Image(uri=model.uri, media_type=model.media_type))
+        case File():
+            add(file=pb.File(uri=model.uri, media_type=model.media_type, name=model.name))
+        case ToolCall():
+            add(tool_call=pb.ToolCall(id=model.id, name=model.name, arguments=model.arguments))
+        case ToolResult():
+            answer = pb.ToolResult(tool_call_id=model.tool_call_id, content=model.content, is_error=model.is_error)
+            add(tool_result=answer)
+        case Json():
+            add(json=json_values.load(model.text))
+        case _:
+            assert_never(model)
 
 
 def component(model: Component) -> pb.Component:

@@ -6,8 +6,8 @@ from typing import Final
 from uuid import UUID
 
 import asyncpg
-import orjson
 
+from chat_service import parts
 from chat_service.errors import ConversationDeleted, ConversationNotFound
 from chat_service.models import Message, MessageList, NewMessage, Page, Role
 from chat_service.store.pages import MAX_PAGE_BYTES, cut
@@ -125,14 +125,10 @@ def _columns(messages: Sequence[NewMessage]) -> tuple[list[object], ...]:
         [message.id for message in messages],
         [message.session_id for message in messages],
         [message.role for message in messages],
-        [_json(message.parts) for message in messages],
+        [parts.dump(message.parts) for message in messages],
         [message.text_bytes for message in messages],
         [message.request_id for message in messages],
     )
-
-
-def _json(parts: Sequence[str]) -> str:
-    return orjson.dumps([{"text": text} for text in parts]).decode()
 
 
 def _outcome(message: NewMessage, row: Record) -> Outcome:
@@ -179,6 +175,6 @@ def _message(conversation_id: UUID, row: Record) -> Message:
         depth=row["depth"],
         revision=row["revision"],
         role=_ROLES[row["role"]],
-        parts=tuple([part["text"] for part in row["parts"]]),
+        parts=parts.load(row["parts"]),
         create_time=row["create_time"],
     )

@@ -37,9 +37,10 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
+from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
-from chat_service.rpc.parse import components, conversations, interactions, messages
+from chat_service.rpc.parse import components, conversations, interactions, messages, parts
 from chat_service.store import pages
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
@@ -198,9 +199,12 @@ STATED = [
     ("last use of an API key or a client secret", f"{last_uses.WRITE_SECONDS:.0f} s"),
     ("`title`", f"{conversations._MAX_TITLE} characters"),
     ("`metadata` of a conversation", f"{number(metadata.MAX_BYTES)} bytes"),
-    ("parts of a message", f"1 to {messages._MAX_PARTS}"),
-    ("text of a part", f"1 to {number(messages._MAX_PART)} characters"),
-    ("text of a message", f"{number(messages._MAX_TEXT_BYTES)} bytes"),
+    ("parts of a message", f"1 to {parts.MAX_PARTS}"),
+    ("text of a part, a tool call's `arguments`, a tool result's `content`", f"{number(parts.MAX_TEXT)} characters"),
+    ("a part's `uri`", f"{number(parts.MAX_URI)} characters"),
+    ("a part's `name`, `id`, `tool_call_id`", f"{parts.MAX_NAME} characters; a file's `name` {parts.MAX_FILE_NAME}"),
+    ("JSON part", f"{number(parts.MAX_JSON_BYTES)} bytes, nested {parts.MAX_JSON_DEPTH} deep"),
+    ("all parts of a message", f"{number(parts.MAX_BYTES)} bytes of UTF-8, and {message_parts.VALUE_BYTES} for each"),
     ("messages in BatchSendMessages", f"1 to {messages._MAX_MESSAGES}"),
     ("component: `name`, `type`", f"{components._MAX_NAME}, {components._MAX_TYPE} characters"),
     ("component: `content`", f"{number(components._MAX_CONTENT_BYTES)} bytes"),

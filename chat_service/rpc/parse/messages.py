@@ -6,14 +6,12 @@ from uuid import UUID
 
 from chat_service.models import MessageList, NewMessage, Role
 from chat_service.rpc.pages import Pages, Place
+from chat_service.rpc.parse import parts
 from protos.chat.v1 import message_service_pb2 as pb
 from protos.chat.v1 import resources_pb2
 from shared.calls import Principal
 from shared.validation import MAX_REQUEST_ID, Violations
 
-_MAX_PARTS: Final = 64
-_MAX_PART: Final = 100_000
-_MAX_TEXT_BYTES: Final = 1_000_000
 _MAX_MESSAGES: Final = 100
 _ROLES: Final = {role.value: role for role in Role}
 
@@ -84,33 +82,16 @@ def _message(
     role = _ROLES.get(request.role)
     if role is None:
         violations.add(f"{path}role", "must be set to a known role")
-    texts = _texts(violations, request.parts, path)
+    said, weighs = parts.read(violations, request.parts, path)
     return NewMessage(
         user_id=principal.user_id,
         conversation_id=conversation,
         session_id=principal.session_id,
         role=role or Role.USER,
-        parts=texts,
-        text_bytes=_text_bytes(violations, texts, path),
+        parts=said,
+        text_bytes=weighs,
         request_id=violations.text(f"{path}request_id", request.request_id, longest=MAX_REQUEST_ID) or None,
     )
-
-
-def _texts(violations: Violations, parts: Sequence[resources_pb2.Part], path: str) -> tuple[str, ...]:
-    violations.count(f"{path}parts", parts, most=_MAX_PARTS)
-    return tuple(
-        [
-            violations.text(f"{path}parts[{number}].text", part.text, shortest=1, longest=_MAX_PART)
-            for number, part in enumerate(parts[:_MAX_PARTS])
-        ]
-    )
-
-
-def _text_bytes(violations: Violations, texts: Sequence[str], path: str) -> int:
-    length = sum(len(text.encode()) for text in texts)
-    if length > _MAX_TEXT_BYTES:
-        violations.add(f"{path}parts", f"must have at most {_MAX_TEXT_BYTES} bytes of UTF-8 together")
-    return length
 
 
 def _check_distinct(violations: Violations, request_ids: Sequence[str | None]) -> None:

@@ -42,7 +42,9 @@ class SendMessageRequest(_message.Message):
     """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Part]:
-        """What is said: 1 to 64 pieces, none of them empty, together at most 1,000,000 bytes of UTF-8."""
+        """What is said: 1 to 64 pieces, none of them empty, together at most 1,000,000 bytes of UTF-8, counting all that
+        stands in them.
+        """
 
     def __init__(
         self,
@@ -200,7 +202,7 @@ class ListMessagesRequest(_message.Message):
     in the order of time, deleted conversations excepted.
     """
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its text would pass
+    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its parts would pass
     3,000,000 bytes.
     """
     page_token: _builtins.str

@@ -265,22 +265,175 @@ class Part(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    TOOL_CALL_FIELD_NUMBER: _builtins.int
+    TOOL_RESULT_FIELD_NUMBER: _builtins.int
+    JSON_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Text, 1 to 100,000 characters. U+0000 is refused."""
+    @_builtins.property
+    def image(self) -> Global___Image:
+        """A picture."""
+
+    @_builtins.property
+    def file(self) -> Global___File:
+        """Another file."""
+
+    @_builtins.property
+    def tool_call(self) -> Global___ToolCall:
+        """The model asks for a tool to be run."""
+
+    @_builtins.property
+    def tool_result(self) -> Global___ToolResult:
+        """What a tool answered."""
+
+    @_builtins.property
+    def json(self) -> _struct_pb2.Value:
+        """A value for programs: null, a truth value, a number, a text, a list or an object. At most 100,000 bytes as JSON,
+        nested at most 32 deep; no U+0000, NaN or infinity. What it counts towards the message's bytes: its JSON, and 32
+        for each value in it, keys of objects included.
+        """
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        image: Global___Image | None = ...,
+        file: Global___File | None = ...,
+        tool_call: Global___ToolCall | None = ...,
+        tool_result: Global___ToolResult | None = ...,
+        json: _struct_pb2.Value | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "file", b"file", "image", b"image", "json", b"json", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "file", b"file", "image", b"image", "json", b"json", "text", b"text", "tool_call", b"tool_call", "tool_result", b"tool_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "image", "file", "tool_call", "tool_result", "json"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___Part: _TypeAlias = Part  # noqa: Y015
+
+@_typing.final
+class Image(_message.Message):
+    """A picture that stands elsewhere, or is carried along in its URI."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """Where it is: `https:`, `http:` or `urn:` of at most 2,048 characters, or `data:image/…` with the picture itself, as
+    long as the message may be. ASCII without spaces (RFC 3986). The service keeps it, and never fetches it.
+    """
+    media_type: _builtins.str
+    """What it is, such as `image/png`. At most 100 characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["media_type", b"media_type", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Image: _TypeAlias = Image  # noqa: Y015
+
+@_typing.final
+class File(_message.Message):
+    """A file that stands elsewhere, or is carried along in its URI."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """Where it is, by the rules of `Image.uri`; `data:` of any media type."""
+    media_type: _builtins.str
+    """What it is, such as `application/pdf`. At most 100 characters; may be empty."""
+    name: _builtins.str
+    """What people call it. At most 255 characters, no control characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["media_type", b"media_type", "name", b"name", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___File: _TypeAlias = File  # noqa: Y015
+
+@_typing.final
+class ToolCall(_message.Message):
+    """A model's wish that a tool be run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """What the model calls this wish, for the answer to refer to. 1 to 200 characters."""
+    name: _builtins.str
+    """The tool. 1 to 200 characters."""
+    arguments: _builtins.str
+    """What to give it, at most 100,000 characters. JSON as the model wrote it: it is kept as it is and not checked, because
+    models also write JSON that is none.
+    """
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        arguments: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "id", b"id", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
+
+@_typing.final
+class ToolResult(_message.Message):
+    """What a tool answered to a model's wish."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    IS_ERROR_FIELD_NUMBER: _builtins.int
+    tool_call_id: _builtins.str
+    """The `ToolCall.id` that it answers. 1 to 200 characters."""
+    content: _builtins.str
+    """The answer, at most 100,000 characters; may be empty."""
+    is_error: _builtins.bool
+    """Whether the tool failed, and `content` says how."""
+    def __init__(
+        self,
+        *,
+        tool_call_id: _builtins.str = ...,
+        content: _builtins.str = ...,
+        is_error: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "is_error", b"is_error", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToolResult: _TypeAlias = ToolResult  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -318,7 +471,7 @@ class Message(_message.Message):
     """The conversation's revision that last touched it. Output only."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """What is said: 1 to 64 pieces, together at most 1,000,000 bytes of UTF-8."""
+        """What is said: 1 to 64 pieces, together at most 1,000,000 bytes of UTF-8, counting all that stands in them."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
