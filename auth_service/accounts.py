@@ -1,12 +1,13 @@
 """Accounts: what a user may see and change of their own, and what services may look up."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from auth_service.directory import Directory
 from auth_service.errors import UserNotFound
-from auth_service.models import User
-from auth_service.store import users
+from auth_service.models import ErasedUser, User
+from auth_service.store import erased_users, users
 from shared.db import Database
 from shared.errors import EtagMismatch
 
@@ -35,6 +36,10 @@ class Accounts:
         """The users that exist, in the order asked, and the ids of those that do not."""
         found = await users.find_many(self._database, user_ids)
         return [found[user_id] for user_id in user_ids if user_id in found], [i for i in user_ids if i not in found]
+
+    async def erased_after(self, after: datetime | None, limit: int) -> list[ErasedUser]:
+        """Who was erased after a moment, in that order; None is before all."""
+        return await erased_users.list_after(self._database, after, limit)
 
     async def grant_roles(self, email: str, roles: Sequence[str]) -> User:
         """Give an account exactly these roles; they count from the next call on."""

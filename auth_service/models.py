@@ -24,8 +24,10 @@ __all__ = [
     "ChallengeRow",
     "ChallengeToken",
     "Credentials",
+    "ErasedUser",
     "FactorChange",
     "FactorProof",
+    "ImportOrigin",
     "ImportResult",
     "ImportRow",
     "ImportVerdict",
@@ -473,6 +475,23 @@ class ImportResult:
     verdict: ImportVerdict
     user_id: UUID | None = None
     violations: Sequence[FieldViolation] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOrigin:
+    """The system that an account came from, and what it was called there."""
+
+    source: str
+    external_id: str
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasedUser:
+    """The id of a user who is no more, and since when."""
+
+    user_id: UUID
+    erase_time: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from envoy.service.auth.v3 import external_auth_pb2, external_auth_pb2_grpc
 from auth_service import cleanup, key_rotation, resealing, revocations
 from auth_service.access_tokens import Minter
 from auth_service.account_changes import AccountChanges, PasswordChanges
+from auth_service.account_export import AccountExport
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.admissions import Admissions
@@ -262,6 +263,7 @@ def _services(
     account = AccountService(
         AccountRules(
             accounts=profiles,
+            export=AccountExport(held.database, directory),
             sessions=sessions,
             session_pages=pages,
             changes=changes,

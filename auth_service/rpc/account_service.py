@@ -1,13 +1,15 @@
 """auth.v1.AccountService."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import api_keys, callers, convert, factors, one_time, parse, passkeys
+from auth_service.rpc import account_export, api_keys, callers, convert, factors, one_time, parse, passkeys
 from auth_service.rpc.rules import AccountRules
+from protos.auth.v1 import account_export_pb2, account_service_pb2_grpc, api_keys_pb2, factors_pb2, passkeys_pb2
 from protos.auth.v1 import account_service_pb2 as pb
-from protos.auth.v1 import account_service_pb2_grpc, api_keys_pb2, factors_pb2, passkeys_pb2
 from protos.auth.v1 import one_time_pb2 as one_time_pb
 from shared import calls
 
@@ -88,6 +90,14 @@ class AccountService(account_service_pb2_grpc.AccountServiceServicer):
     ) -> one_time_pb.DeleteAccountResponse:
         user = await self._rules.changes.delete(callers.caller(), self._rules.deletion_grace)
         return one_time_pb.DeleteAccountResponse(user=convert.user(user))
+
+    async def ExportAccount(
+        self, request: account_export_pb2.ExportAccountRequest, context: Context
+    ) -> AsyncIterator[account_export_pb2.ExportAccountResponse]:
+        principal = calls.principal()
+        async with aclosing(self._rules.export.records(principal)) as records:
+            async for record in records:
+                yield account_export.record(record, principal.session_id)
 
     async def Reauthenticate(
         self, request: factors_pb2.ReauthenticateRequest, context: Context

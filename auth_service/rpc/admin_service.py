@@ -5,10 +5,10 @@ from typing import Any
 
 from grpc.aio import ServicerContext
 
-from auth_service.rpc import administration, convert, parse, service_accounts
+from auth_service.rpc import account_export, administration, convert, parse, service_accounts
 from auth_service.rpc.rules import AdminRules
 from protos.auth.v1 import admin_service_pb2 as pb
-from protos.auth.v1 import admin_service_pb2_grpc, signing_keys_pb2
+from protos.auth.v1 import admin_service_pb2_grpc, erasures_pb2, signing_keys_pb2
 from protos.auth.v1 import administration_pb2 as admin_pb
 from protos.auth.v1 import imports_pb2 as imports_pb
 from protos.auth.v1 import service_accounts_pb2 as accounts_pb
@@ -27,6 +27,12 @@ class AdminService(admin_service_pb2_grpc.AdminServiceServicer):
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
         found, missing = await self._rules.accounts.batch_get_users(parse.user_ids(request.ids))
         return pb.BatchGetUsersResponse(users=map(convert.user, found), missing_ids=map(str, missing))
+
+    async def PullErasedUsers(
+        self, request: erasures_pb2.PullErasedUsersRequest, context: Context
+    ) -> erasures_pb2.PullErasedUsersResponse:
+        erased = await self._rules.accounts.erased_after(*account_export.erased_after(request))
+        return erasures_pb2.PullErasedUsersResponse(erased_users=map(account_export.erased_user, erased))
 
     async def CreateUser(self, request: admin_pb.CreateUserRequest, context: Context) -> admin_pb.CreateUserResponse:
         user = await self._rules.administration.create(administration.new_user(request))

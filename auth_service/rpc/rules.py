@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from auth_service.account_changes import AccountChanges, PasswordChanges
+from auth_service.account_export import AccountExport
 from auth_service.accounts import Accounts
 from auth_service.administration import Administration
 from auth_service.api_keys import ApiKeys
@@ -54,6 +55,7 @@ class AccountRules:
     """What AccountService serves with."""
 
     accounts: Accounts
+    export: AccountExport
     sessions: Sessions
     session_pages: SessionPages
     changes: AccountChanges

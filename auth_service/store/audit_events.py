@@ -16,10 +16,10 @@ queries = sql.load(__file__)
 class Filter:
     """Which events; what is None does not matter."""
 
-    user_id: UUID | None
-    type: str | None
-    start_time: datetime | None
-    end_time: datetime | None
+    user_id: UUID | None = None
+    type: str | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

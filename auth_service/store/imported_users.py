@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from auth_service.models import ImportRow
+from auth_service.models import ImportOrigin, ImportRow
 from shared import db, sql
 from shared.db import Executor
 from shared.errors import Conflict
@@ -77,3 +77,8 @@ async def find_many(executor: Executor, source: str, external_ids: Sequence[str]
     return {
         record["external_id"]: Origin(user_id=record["user_id"], digest=record["content_digest"]) for record in found
     }
+
+
+async def list_of(executor: Executor, user_id: UUID) -> list[ImportOrigin]:
+    """Where an account came from."""
+    return [ImportOrigin(**dict(row)) for row in await executor.fetch_all(queries.list_of, user_id)]

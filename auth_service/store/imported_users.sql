@@ -50,3 +50,9 @@ SELECT id FROM made;
 SELECT external_id, user_id, content_digest
 FROM imported_users
 WHERE source = $1 AND external_id = any($2::text[]);
+
+-- name: list_of
+-- Where an account came from: one row, or none.
+-- $1 the user
+-- index: imported_users_user_id
+SELECT source, external_id, create_time FROM imported_users WHERE user_id = $1 ORDER BY create_time LIMIT 100;

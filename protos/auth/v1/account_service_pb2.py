@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from protos.auth.v1 import account_export_pb2 as protos_dot_auth_dot_v1_dot_account__export__pb2
 from protos.auth.v1 import api_keys_pb2 as protos_dot_auth_dot_v1_dot_api__keys__pb2
 from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
 from protos.auth.v1 import one_time_pb2 as protos_dot_auth_dot_v1_dot_one__time__pb2
@@ -31,7 +32,7 @@ from protos.auth.v1 import resources_pb2 as protos_dot_auth_dot_v1_dot_resources
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/auth/v1/account_service.proto\x12\x07\x61uth.v1\x1a google/protobuf/field_mask.proto\x1a\x1dprotos/auth/v1/api_keys.proto\x1a\x1cprotos/auth/v1/factors.proto\x1a\x1dprotos/auth/v1/one_time.proto\x1a\x1dprotos/auth/v1/passkeys.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"\x13\n\x11GetProfileRequest\"1\n\x12GetProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"d\n\x14UpdateProfileRequest\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"4\n\x15UpdateProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"R\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"S\n\x14ListSessionsResponse\x12\"\n\x08sessions\x18\x01 \x03(\x0b\x32\x10.auth.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\":\n\x15RevokeSessionResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\"\x1c\n\x1aRevokeOtherSessionsRequest\"4\n\x1bRevokeOtherSessionsResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\x32\xe6\x10\n\x0e\x41\x63\x63ountService\x12[\n\nGetProfile\x12\x1a.auth.v1.GetProfileRequest\x1a\x1b.auth.v1.GetProfileResponse\"\x14\x88\xe7\x18\x02\x92\xe7\x18\x0c\x61\x63\x63ount.read\x12\x65\n\rUpdateProfile\x12\x1d.auth.v1.UpdateProfileRequest\x1a\x1e.auth.v1.UpdateProfileResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\raccount.write\x12Q\n\x0cListSessions\x12\x1c.auth.v1.ListSessionsRequest\x1a\x1d.auth.v1.ListSessionsResponse\"\x04\x88\xe7\x18\x02\x12T\n\rRevokeSession\x12\x1d.auth.v1.RevokeSessionRequest\x1a\x1e.auth.v1.RevokeSessionResponse\"\x04\x88\xe7\x18\x02\x12\x66\n\x13RevokeOtherSessions\x12#.auth.v1.RevokeOtherSessionsRequest\x1a$.auth.v1.RevokeOtherSessionsResponse\"\x04\x88\xe7\x18\x02\x12W\n\x0e\x43hangePassword\x12\x1e.auth.v1.ChangePasswordRequest\x1a\x1f.auth.v1.ChangePasswordResponse\"\x04\x88\xe7\x18\x02\x12R\n\x0b\x43hangeEmail\x12\x1b.auth.v1.ChangeEmailRequest\x1a\x1c.auth.v1.ChangeEmailResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12X\n\rDeleteAccount\x12\x1d.auth.v1.DeleteAccountRequest\x1a\x1e.auth.v1.DeleteAccountResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12W\n\x0eReauthenticate\x12\x1e.auth.v1.ReauthenticateRequest\x1a\x1f.auth.v1.ReauthenticateResponse\"\x04\x88\xe7\x18\x02\x12]\n\x10GetSecondFactors\x12 .auth.v1.GetSecondFactorsRequest\x1a!.auth.v1.GetSecondFactorsResponse\"\x04\x88\xe7\x18\x02\x12O\n\nEnrollTotp\x12\x1a.auth.v1.EnrollTotpRequest\x1a\x1b.auth.v1.EnrollTotpResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12N\n\x0b\x43onfirmTotp\x12\x1b.auth.v1.ConfirmTotpRequest\x1a\x1c.auth.v1.ConfirmTotpResponse\"\x04\x88\xe7\x18\x02\x12R\n\x0b\x44isableTotp\x12\x1b.auth.v1.DisableTotpRequest\x1a\x1c.auth.v1.DisableTotpResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12v\n\x17RegenerateRecoveryCodes\x12\'.auth.v1.RegenerateRecoveryCodesRequest\x1a(.auth.v1.RegenerateRecoveryCodesResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12y\n\x18\x42\x65ginPasskeyRegistration\x12(.auth.v1.BeginPasskeyRegistrationRequest\x1a).auth.v1.BeginPasskeyRegistrationResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12x\n\x19\x46inishPasskeyRegistration\x12).auth.v1.FinishPasskeyRegistrationRequest\x1a*.auth.v1.FinishPasskeyRegistrationResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cListPasskeys\x12\x1c.auth.v1.ListPasskeysRequest\x1a\x1d.auth.v1.ListPasskeysResponse\"\x04\x88\xe7\x18\x02\x12X\n\rDeletePasskey\x12\x1d.auth.v1.DeletePasskeyRequest\x1a\x1e.auth.v1.DeletePasskeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12`\n\x11\x42\x65ginPasskeyProof\x12!.auth.v1.BeginPasskeyProofRequest\x1a\".auth.v1.BeginPasskeyProofResponse\"\x04\x88\xe7\x18\x02\x12U\n\x0c\x43reateApiKey\x12\x1c.auth.v1.CreateApiKeyRequest\x1a\x1d.auth.v1.CreateApiKeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12N\n\x0bListApiKeys\x12\x1b.auth.v1.ListApiKeysRequest\x1a\x1c.auth.v1.ListApiKeysResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRevokeApiKey\x12\x1c.auth.v1.RevokeApiKeyRequest\x1a\x1d.auth.v1.RevokeApiKeyResponse\"\x04\x88\xe7\x18\x02\x12U\n\x0cRotateApiKey\x12\x1c.auth.v1.RotateApiKeyRequest\x1a\x1d.auth.v1.RotateApiKeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/auth/v1/account_service.proto\x12\x07\x61uth.v1\x1a google/protobuf/field_mask.proto\x1a#protos/auth/v1/account_export.proto\x1a\x1dprotos/auth/v1/api_keys.proto\x1a\x1cprotos/auth/v1/factors.proto\x1a\x1dprotos/auth/v1/one_time.proto\x1a\x1dprotos/auth/v1/passkeys.proto\x1a\x1eprotos/auth/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"\x13\n\x11GetProfileRequest\"1\n\x12GetProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"d\n\x14UpdateProfileRequest\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"4\n\x15UpdateProfileResponse\x12\x1b\n\x04user\x18\x01 \x01(\x0b\x32\r.auth.v1.User\"R\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_revoked\x18\x03 \x01(\x08\"S\n\x14ListSessionsResponse\x12\"\n\x08sessions\x18\x01 \x03(\x0b\x32\x10.auth.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14RevokeSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\":\n\x15RevokeSessionResponse\x12!\n\x07session\x18\x01 \x01(\x0b\x32\x10.auth.v1.Session\"\x1c\n\x1aRevokeOtherSessionsRequest\"4\n\x1bRevokeOtherSessionsResponse\x12\x15\n\rrevoked_count\x18\x01 \x01(\x05\x32\xc2\x11\n\x0e\x41\x63\x63ountService\x12[\n\nGetProfile\x12\x1a.auth.v1.GetProfileRequest\x1a\x1b.auth.v1.GetProfileResponse\"\x14\x88\xe7\x18\x02\x92\xe7\x18\x0c\x61\x63\x63ount.read\x12\x65\n\rUpdateProfile\x12\x1d.auth.v1.UpdateProfileRequest\x1a\x1e.auth.v1.UpdateProfileResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\raccount.write\x12Q\n\x0cListSessions\x12\x1c.auth.v1.ListSessionsRequest\x1a\x1d.auth.v1.ListSessionsResponse\"\x04\x88\xe7\x18\x02\x12T\n\rRevokeSession\x12\x1d.auth.v1.RevokeSessionRequest\x1a\x1e.auth.v1.RevokeSessionResponse\"\x04\x88\xe7\x18\x02\x12\x66\n\x13RevokeOtherSessions\x12#.auth.v1.RevokeOtherSessionsRequest\x1a$.auth.v1.RevokeOtherSessionsResponse\"\x04\x88\xe7\x18\x02\x12W\n\x0e\x43hangePassword\x12\x1e.auth.v1.ChangePasswordRequest\x1a\x1f.auth.v1.ChangePasswordResponse\"\x04\x88\xe7\x18\x02\x12R\n\x0b\x43hangeEmail\x12\x1b.auth.v1.ChangeEmailRequest\x1a\x1c.auth.v1.ChangeEmailResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12X\n\rDeleteAccount\x12\x1d.auth.v1.DeleteAccountRequest\x1a\x1e.auth.v1.DeleteAccountResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12Z\n\rExportAccount\x12\x1d.auth.v1.ExportAccountRequest\x1a\x1e.auth.v1.ExportAccountResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x30\x01\x12W\n\x0eReauthenticate\x12\x1e.auth.v1.ReauthenticateRequest\x1a\x1f.auth.v1.ReauthenticateResponse\"\x04\x88\xe7\x18\x02\x12]\n\x10GetSecondFactors\x12 .auth.v1.GetSecondFactorsRequest\x1a!.auth.v1.GetSecondFactorsResponse\"\x04\x88\xe7\x18\x02\x12O\n\nEnrollTotp\x12\x1a.auth.v1.EnrollTotpRequest\x1a\x1b.auth.v1.EnrollTotpResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12N\n\x0b\x43onfirmTotp\x12\x1b.auth.v1.ConfirmTotpRequest\x1a\x1c.auth.v1.ConfirmTotpResponse\"\x04\x88\xe7\x18\x02\x12R\n\x0b\x44isableTotp\x12\x1b.auth.v1.DisableTotpRequest\x1a\x1c.auth.v1.DisableTotpResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12v\n\x17RegenerateRecoveryCodes\x12\'.auth.v1.RegenerateRecoveryCodesRequest\x1a(.auth.v1.RegenerateRecoveryCodesResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12y\n\x18\x42\x65ginPasskeyRegistration\x12(.auth.v1.BeginPasskeyRegistrationRequest\x1a).auth.v1.BeginPasskeyRegistrationResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12x\n\x19\x46inishPasskeyRegistration\x12).auth.v1.FinishPasskeyRegistrationRequest\x1a*.auth.v1.FinishPasskeyRegistrationResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cListPasskeys\x12\x1c.auth.v1.ListPasskeysRequest\x1a\x1d.auth.v1.ListPasskeysResponse\"\x04\x88\xe7\x18\x02\x12X\n\rDeletePasskey\x12\x1d.auth.v1.DeletePasskeyRequest\x1a\x1e.auth.v1.DeletePasskeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12`\n\x11\x42\x65ginPasskeyProof\x12!.auth.v1.BeginPasskeyProofRequest\x1a\".auth.v1.BeginPasskeyProofResponse\"\x04\x88\xe7\x18\x02\x12U\n\x0c\x43reateApiKey\x12\x1c.auth.v1.CreateApiKeyRequest\x1a\x1d.auth.v1.CreateApiKeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x12N\n\x0bListApiKeys\x12\x1b.auth.v1.ListApiKeysRequest\x1a\x1c.auth.v1.ListApiKeysResponse\"\x04\x88\xe7\x18\x02\x12Q\n\x0cRevokeApiKey\x12\x1c.auth.v1.RevokeApiKeyRequest\x1a\x1d.auth.v1.RevokeApiKeyResponse\"\x04\x88\xe7\x18\x02\x12U\n\x0cRotateApiKey\x12\x1c.auth.v1.RotateApiKeyRequest\x1a\x1d.auth.v1.RotateApiKeyResponse\"\x08\x88\xe7\x18\x02\x98\xe7\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +55,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['ChangeEmail']._serialized_options = b'\210\347\030\002\230\347\030\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\210\347\030\002\230\347\030\001'
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ExportAccount']._loaded_options = None
+  _globals['_ACCOUNTSERVICE'].methods_by_name['ExportAccount']._serialized_options = b'\210\347\030\002\230\347\030\001'
   _globals['_ACCOUNTSERVICE'].methods_by_name['Reauthenticate']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['Reauthenticate']._serialized_options = b'\210\347\030\002'
   _globals['_ACCOUNTSERVICE'].methods_by_name['GetSecondFactors']._loaded_options = None
@@ -84,26 +87,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACCOUNTSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\210\347\030\002'
   _globals['_ACCOUNTSERVICE'].methods_by_name['RotateApiKey']._loaded_options = None
   _globals['_ACCOUNTSERVICE'].methods_by_name['RotateApiKey']._serialized_options = b'\210\347\030\002\230\347\030\001'
-  _globals['_GETPROFILEREQUEST']._serialized_start=270
-  _globals['_GETPROFILEREQUEST']._serialized_end=289
-  _globals['_GETPROFILERESPONSE']._serialized_start=291
-  _globals['_GETPROFILERESPONSE']._serialized_end=340
-  _globals['_UPDATEPROFILEREQUEST']._serialized_start=342
-  _globals['_UPDATEPROFILEREQUEST']._serialized_end=442
-  _globals['_UPDATEPROFILERESPONSE']._serialized_start=444
-  _globals['_UPDATEPROFILERESPONSE']._serialized_end=496
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=498
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=580
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=582
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=665
-  _globals['_REVOKESESSIONREQUEST']._serialized_start=667
-  _globals['_REVOKESESSIONREQUEST']._serialized_end=709
-  _globals['_REVOKESESSIONRESPONSE']._serialized_start=711
-  _globals['_REVOKESESSIONRESPONSE']._serialized_end=769
-  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_start=771
-  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=799
-  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=801
-  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=853
-  _globals['_ACCOUNTSERVICE']._serialized_start=856
-  _globals['_ACCOUNTSERVICE']._serialized_end=3006
+  _globals['_GETPROFILEREQUEST']._serialized_start=307
+  _globals['_GETPROFILEREQUEST']._serialized_end=326
+  _globals['_GETPROFILERESPONSE']._serialized_start=328
+  _globals['_GETPROFILERESPONSE']._serialized_end=377
+  _globals['_UPDATEPROFILEREQUEST']._serialized_start=379
+  _globals['_UPDATEPROFILEREQUEST']._serialized_end=479
+  _globals['_UPDATEPROFILERESPONSE']._serialized_start=481
+  _globals['_UPDATEPROFILERESPONSE']._serialized_end=533
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=535
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=617
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=619
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=702
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=704
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=746
+  _globals['_REVOKESESSIONRESPONSE']._serialized_start=748
+  _globals['_REVOKESESSIONRESPONSE']._serialized_end=806
+  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_start=808
+  _globals['_REVOKEOTHERSESSIONSREQUEST']._serialized_end=836
+  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_start=838
+  _globals['_REVOKEOTHERSESSIONSRESPONSE']._serialized_end=890
+  _globals['_ACCOUNTSERVICE']._serialized_start=893
+  _globals['_ACCOUNTSERVICE']._serialized_end=3135
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from protos.auth.v1 import account_export_pb2 as protos_dot_auth_dot_v1_dot_account__export__pb2
 from protos.auth.v1 import account_service_pb2 as protos_dot_auth_dot_v1_dot_account__service__pb2
 from protos.auth.v1 import api_keys_pb2 as protos_dot_auth_dot_v1_dot_api__keys__pb2
 from protos.auth.v1 import factors_pb2 as protos_dot_auth_dot_v1_dot_factors__pb2
@@ -78,6 +79,11 @@ class AccountServiceStub:
                 '/auth.v1.AccountService/DeleteAccount',
                 request_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
+                _registered_method=True)
+        self.ExportAccount = channel.unary_stream(
+                '/auth.v1.AccountService/ExportAccount',
+                request_serializer=protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountResponse.FromString,
                 _registered_method=True)
         self.Reauthenticate = channel.unary_unary(
                 '/auth.v1.AccountService/Reauthenticate',
@@ -220,6 +226,15 @@ class AccountServiceServicer:
         """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
         keeps of it; until then RestoreAccount takes that back.
         Errors: STEP_UP_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportAccount(self, request, context):
+        """All that auth keeps of the caller, a record at a time. Ends with UNAUTHENTICATED where the caller's session ends
+        meanwhile.
+        Errors: STEP_UP_REQUIRED, UNAUTHENTICATED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -392,6 +407,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.DeleteAccount,
                     request_deserializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.SerializeToString,
+            ),
+            'ExportAccount': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAccount,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountResponse.SerializeToString,
             ),
             'Reauthenticate': grpc.unary_unary_rpc_method_handler(
                     servicer.Reauthenticate,
@@ -686,6 +706,33 @@ class AccountService:
             '/auth.v1.AccountService/DeleteAccount',
             protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_one__time__pb2.DeleteAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/auth.v1.AccountService/ExportAccount',
+            protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_account__export__pb2.ExportAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ auth.v1: who is calling. This file: what signed-in users do with their own accou
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from protos.auth.v1 import account_export_pb2 as _account_export_pb2
 from protos.auth.v1 import account_service_pb2 as _account_service_pb2
 from protos.auth.v1 import api_keys_pb2 as _api_keys_pb2
 from protos.auth.v1 import factors_pb2 as _factors_pb2
@@ -51,6 +52,11 @@ class AccountServiceStub:
     """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
     keeps of it; until then RestoreAccount takes that back.
     Errors: STEP_UP_REQUIRED.
+    """
+    ExportAccount: _aio.UnaryStreamMultiCallable[_account_export_pb2.ExportAccountRequest, _account_export_pb2.ExportAccountResponse]
+    """All that auth keeps of the caller, a record at a time. Ends with UNAUTHENTICATED where the caller's session ends
+    meanwhile.
+    Errors: STEP_UP_REQUIRED, UNAUTHENTICATED.
     """
     Reauthenticate: _aio.UnaryUnaryMultiCallable[_factors_pb2.ReauthenticateRequest, _factors_pb2.ReauthenticateResponse]
     """Proves again who the caller is, for calls that answer STEP_UP_REQUIRED. The present session ends, and a new one on
@@ -198,6 +204,17 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes the account out of use at once: every sign-in ends. After a time of grace it is erased with all that auth
         keeps of it; until then RestoreAccount takes that back.
         Errors: STEP_UP_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAccount(
+        self,
+        request: _account_export_pb2.ExportAccountRequest,
+        context: _aio.ServicerContext[_account_export_pb2.ExportAccountRequest, _abc.AsyncIterator[_account_export_pb2.ExportAccountResponse]],
+    ) -> _abc.AsyncIterator[_account_export_pb2.ExportAccountResponse]:
+        """All that auth keeps of the caller, a record at a time. Ends with UNAUTHENTICATED where the caller's session ends
+        meanwhile.
+        Errors: STEP_UP_REQUIRED, UNAUTHENTICATED.
         """
 
     @_abc_1.abstractmethod

@@ -5,6 +5,7 @@ import warnings
 
 from protos.auth.v1 import admin_service_pb2 as protos_dot_auth_dot_v1_dot_admin__service__pb2
 from protos.auth.v1 import administration_pb2 as protos_dot_auth_dot_v1_dot_administration__pb2
+from protos.auth.v1 import erasures_pb2 as protos_dot_auth_dot_v1_dot_erasures__pb2
 from protos.auth.v1 import imports_pb2 as protos_dot_auth_dot_v1_dot_imports__pb2
 from protos.auth.v1 import service_accounts_pb2 as protos_dot_auth_dot_v1_dot_service__accounts__pb2
 from protos.auth.v1 import signing_keys_pb2 as protos_dot_auth_dot_v1_dot_signing__keys__pb2
@@ -43,6 +44,11 @@ class AdminServiceStub:
                 '/auth.v1.AdminService/BatchGetUsers',
                 request_serializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.SerializeToString,
                 response_deserializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.FromString,
+                _registered_method=True)
+        self.PullErasedUsers = channel.unary_unary(
+                '/auth.v1.AdminService/PullErasedUsers',
+                request_serializer=protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersRequest.SerializeToString,
+                response_deserializer=protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersResponse.FromString,
                 _registered_method=True)
         self.CreateUser = channel.unary_unary(
                 '/auth.v1.AdminService/CreateUser',
@@ -143,6 +149,14 @@ class AdminServiceServicer:
     def BatchGetUsers(self, request, context):
         """Users by id, for a service that has their ids and needs their names.
         Errors: INVALID_FIELDS, PERMISSION_DENIED. Ids of nobody are an answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PullErasedUsers(self, request, context):
+        """Users who were erased since a moment, for a service that has to erase what it keeps of them; erasures.proto says how.
+        Errors: INVALID_FIELDS, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -307,6 +321,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.FromString,
                     response_serializer=protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.SerializeToString,
             ),
+            'PullErasedUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.PullErasedUsers,
+                    request_deserializer=protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersRequest.FromString,
+                    response_serializer=protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersResponse.SerializeToString,
+            ),
             'CreateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateUser,
                     request_deserializer=protos_dot_auth_dot_v1_dot_administration__pb2.CreateUserRequest.FromString,
@@ -426,6 +445,33 @@ class AdminService:
             '/auth.v1.AdminService/BatchGetUsers',
             protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersRequest.SerializeToString,
             protos_dot_auth_dot_v1_dot_admin__service__pb2.BatchGetUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PullErasedUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/auth.v1.AdminService/PullErasedUsers',
+            protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersRequest.SerializeToString,
+            protos_dot_auth_dot_v1_dot_erasures__pb2.PullErasedUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

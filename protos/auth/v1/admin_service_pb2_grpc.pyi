@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.auth.v1 import admin_service_pb2 as _admin_service_pb2
 from protos.auth.v1 import administration_pb2 as _administration_pb2
+from protos.auth.v1 import erasures_pb2 as _erasures_pb2
 from protos.auth.v1 import imports_pb2 as _imports_pb2
 from protos.auth.v1 import service_accounts_pb2 as _service_accounts_pb2
 from protos.auth.v1 import signing_keys_pb2 as _signing_keys_pb2
@@ -23,6 +24,10 @@ class AdminServiceStub:
     BatchGetUsers: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.BatchGetUsersRequest, _admin_service_pb2.BatchGetUsersResponse]
     """Users by id, for a service that has their ids and needs their names.
     Errors: INVALID_FIELDS, PERMISSION_DENIED. Ids of nobody are an answer.
+    """
+    PullErasedUsers: _aio.UnaryUnaryMultiCallable[_erasures_pb2.PullErasedUsersRequest, _erasures_pb2.PullErasedUsersResponse]
+    """Users who were erased since a moment, for a service that has to erase what it keeps of them; erasures.proto says how.
+    Errors: INVALID_FIELDS, PERMISSION_DENIED.
     """
     CreateUser: _aio.UnaryUnaryMultiCallable[_administration_pb2.CreateUserRequest, _administration_pb2.CreateUserResponse]
     """Makes an account for a person, without a password: the person chooses one by a password reset.
@@ -115,6 +120,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_admin_service_pb2.BatchGetUsersResponse]:
         """Users by id, for a service that has their ids and needs their names.
         Errors: INVALID_FIELDS, PERMISSION_DENIED. Ids of nobody are an answer.
+        """
+
+    @_abc_1.abstractmethod
+    def PullErasedUsers(
+        self,
+        request: _erasures_pb2.PullErasedUsersRequest,
+        context: _aio.ServicerContext[_erasures_pb2.PullErasedUsersRequest, _abc.Awaitable[_erasures_pb2.PullErasedUsersResponse]],
+    ) -> _abc.Awaitable[_erasures_pb2.PullErasedUsersResponse]:
+        """Users who were erased since a moment, for a service that has to erase what it keeps of them; erasures.proto says how.
+        Errors: INVALID_FIELDS, PERMISSION_DENIED.
         """
 
     @_abc_1.abstractmethod
