@@ -27,6 +27,7 @@ class SignUp:
     email: str
     password: str = field(repr=False)
     display_name: str
+    locale: str
     device_label: str
     request_id: str | None
 
@@ -70,6 +71,7 @@ class SignIns:
                 email=command.email,
                 password_hash=password_hash,
                 display_name=command.display_name,
+                locale=command.locale,
                 request_id=command.request_id,
                 session=self._admissions.new_session(_BY_PASSWORD, 1, command.device_label),
             )

@@ -14,6 +14,7 @@ _MAX_TOKENS: Final = 100
 _MAX_IDS: Final = 100
 MAX_LABEL: Final = 100
 _MAX_DISPLAY_NAME: Final = 100
+_MAX_LOCALE: Final = 35
 _WRITABLE: Final = ("display_name",)
 
 
@@ -30,6 +31,7 @@ def sign_up(request: auth_service_pb2.SignUpRequest, min_length: int) -> SignUp:
         email=email,
         password=request.password,
         display_name=violations.line("display_name", request.display_name, longest=_MAX_DISPLAY_NAME),
+        locale=violations.line("locale", request.locale, longest=_MAX_LOCALE),
         device_label=violations.text("device_label", request.device_label, longest=MAX_LABEL),
         request_id=violations.request_id(request.request_id),
     )

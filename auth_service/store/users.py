@@ -43,6 +43,7 @@ async def insert_signed_in(
     email: str,
     password_hash: str,
     display_name: str,
+    locale: str,
     request_id: str | None,
     session: NewSession,
 ) -> tuple[User, Session]:
@@ -50,7 +51,7 @@ async def insert_signed_in(
     user_id = ids.new_id()
     with db.raising(idx_users_email=EmailTaken):
         row = await executor.fetch_one(
-            queries.insert_signed_in, user_id, email, password_hash, display_name, request_id, *session.values()
+            queries.insert_signed_in, user_id, email, password_hash, display_name, request_id, *session.values(), locale
         )
     assert row is not None  # noqa: S101 - an INSERT that did not fail returns its row
     return user(row), session.started(user_id, row)

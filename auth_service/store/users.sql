@@ -32,11 +32,11 @@ LEFT JOIN log_in_failures f ON f.account = $2;
 -- An account with its first session, the session's refresh token and the event, in one statement.
 -- $1 user, $2 email, $3 password hash, $4 display name, $5 request id or null
 -- $6 session, $7 device label, $8 user agent, $9 address, $10 methods, $11 assurance, $12 the session's lifetime
--- $13 token's id, $14 its digest, $15 event
+-- $13 token's id, $14 its digest, $15 event, $16 locale
 -- index: none, because it only inserts
 WITH "user" AS (
-    INSERT INTO users (id, email, password_hash, display_name, sign_up_request_id)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO users (id, email, password_hash, display_name, sign_up_request_id, locale)
+    VALUES ($1, $2, $3, $4, $5, $16)
     RETURNING
         id, kind, email, email_verify_time, display_name, locale, roles, state, purge_time, revision, create_time, update_time
 ), session AS (

@@ -272,3 +272,10 @@ async def test_an_account_made_anew_with_an_email_has_nothing_of_the_former_one(
     anew = await sign_up(auth)
     assert anew.user.id != former.user.id
     assert (await failure(auth.refresh(former.tokens.refresh_token))).reason == "REFRESH_TOKEN_INVALID"
+
+
+async def test_a_sign_up_may_say_the_language_of_mails(auth: Auth) -> None:
+    assert (await auth.sign_up(locale="pt-BR")).user.locale == "pt-BR"
+    assert (await auth.sign_up("eve@example.com")).user.locale == ""
+    for wrong in ("x" * 36, "de\n"):
+        assert list((await failure(auth.sign_up("ida@example.com", locale=wrong))).violations) == ["locale"]
