@@ -50,6 +50,7 @@ class SignUpRequest(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     DEVICE_LABEL_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """The address to log in with. At most 254 characters; checked for its form, not for whether it can be reached."""
     password: _builtins.str
@@ -64,6 +65,10 @@ class SignUpRequest(_message.Message):
     """Chosen by the client, at most 64 characters, best a random UUID; may be empty. A repeat with the same id, email and
     password returns the account and the session of the first call, with tokens that are good now.
     """
+    locale: _builtins.str
+    """The language for mails to the person (BCP 47, such as `de` or `pt-BR`). At most 35 characters, no control characters;
+    may be empty.
+    """
     def __init__(
         self,
         *,
@@ -72,10 +77,11 @@ class SignUpRequest(_message.Message):
         display_name: _builtins.str = ...,
         device_label: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_label", b"device_label", "display_name", b"display_name", "email", b"email", "password", b"password", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_label", b"device_label", "display_name", b"display_name", "email", b"email", "locale", b"locale", "password", b"password", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
