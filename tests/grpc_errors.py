@@ -37,12 +37,16 @@ async def failure(call: Awaitable[object]) -> Failure:
     """The failure of a call that must fail; every one of ours carries a reason."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    error = caught.value
+    return unpacked(caught.value)
+
+
+def unpacked(error: grpc.aio.AioRpcError) -> Failure:
+    """What an error of ours carries."""
     status = rpc_status.from_call(error)
     assert status is not None, f"no details: {error}"
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-    unpacked: list[Message] = [info, bad, retry]
-    present = {type(into) for into in unpacked for detail in status.details if detail.Unpack(into)}
+    parts: list[Message] = [info, bad, retry]
+    present = {type(into) for into in parts for detail in status.details if detail.Unpack(into)}
     assert type(info) in present
     fields = [violation.field for violation in bad.field_violations]
     assert len(fields) == len(set(fields)), f"a field is named twice: {fields}"

@@ -80,7 +80,7 @@ class Served:
     async def until(self, event: str) -> dict[str, Any]:
         """Read on to an event of the log."""
         assert self._process.stderr is not None
-        while line := await asyncio.wait_for(self._process.stderr.readline(), START_SECONDS):
+        while line := await self._line(self._process.stderr):
             self._lines.append(line.decode())
             if line.startswith(b"{") and json.loads(line)["event"] == event:
                 return dict(json.loads(line))
@@ -88,6 +88,11 @@ class Served:
             if found and not line.startswith(b"{"):
                 return {"event": event, "port": int(found[1])}
         raise AssertionError(f"no {event!r} in {self.text}")
+
+    async def _line(self, source: asyncio.StreamReader) -> bytes:
+        # Not wait_for: before Python 3.12 it may swallow the cancellation of whoever listens.
+        async with asyncio.timeout(START_SECONDS):
+            return await source.readline()
 
     async def kill(self) -> None:
         """End it as a crash would."""
