@@ -28,8 +28,8 @@ log = structlog.get_logger()
 
 EXCHANGE_SECONDS: Final = 0.05
 _LAST_CHANCE: Final = 0.01
-_CONNECT_SECONDS: Final = 1.0
-_RECONNECT_PAUSE: Final = 0.25
+CONNECT_SECONDS: Final = 1.0
+RECONNECT_PAUSE: Final = 0.25
 _MAX_COMMANDS: Final = 512
 # With so many calls in flight look-ups are held for so long, to travel together.
 _MANY_CALLS: Final = 8
@@ -43,14 +43,19 @@ class RedisUnavailable(Exception):
     """Redis did not carry the command out, or it is not known whether it did."""
 
 
+def connections(url: str) -> ConnectionPool:
+    """What opens connections to the Redis at a URL, with its TLS and its password; nothing is tried twice."""
+    return ConnectionPool.from_url(
+        url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=CONNECT_SECONDS
+    )
+
+
 class RedisLink:
     """Reads and commands for one Redis; run it as a background task."""
 
     def __init__(self, url: str) -> None:
         """Prepare for the server at a URL; nothing is sent before `run`."""
-        self._pool = ConnectionPool.from_url(
-            url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=None, socket_connect_timeout=_CONNECT_SECONDS
-        )
+        self._pool = connections(url)
         self._wire: _Wire | None = None
         self._reads: list[_Read] = []
         self._commands: deque[tuple[tuple[Any, ...], asyncio.Future[Reply]]] = deque()
@@ -92,10 +97,10 @@ class RedisLink:
                 self._give_up()
                 with contextlib.suppress(Exception):
                     await connection.disconnect(nowait=True)
-            await asyncio.sleep(_RECONNECT_PAUSE)
+            await asyncio.sleep(RECONNECT_PAUSE)
 
     async def _hold(self, connection: AbstractConnection) -> None:
-        async with asyncio.timeout(_CONNECT_SECONDS):
+        async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()  # type: ignore[no-untyped-call]
             await connection.send_command("INFO", "server")
             server_id = _run_id(await connection.read_response())

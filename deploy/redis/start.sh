@@ -5,6 +5,7 @@
 #   eval, with get, set and del   the fill of shared/cache.py, the one script
 #   info, ping, client setinfo    shared/redis_link.py: which server this is, and whether it answers
 # Chat reads users and sessions, and cannot write them: what stands there is auth's word.
+#   publish, subscribe, unsubscribe   chat_service/live.py: what its replicas tell each other, on channels of their own
 set -eu
 
 digest() { printf '%s' "$(cat "/run/secrets/$1")" | sha256sum | cut -d ' ' -f 1; }

@@ -19,11 +19,14 @@ from redis.exceptions import NoPermissionError
 
 from auth_service.config import AuthConfig
 from chat_service.config import ChatConfig
+from chat_service.live import Live
 from protos.chat.v1 import conversation_service_pb2, conversation_service_pb2_grpc
 from shared import config as settings
 from shared import metrics, ops, tls
+from shared.background import Background
 from shared.config import ServiceConfig
 from shared.ops import Readiness
+from shared.redis_link import RedisLink
 from tests.authtest import SERVICE_KEY, Auth, auth_config, bearer, running_auth
 from tests.chattest import chat_config, running_chat
 from tests.grpc_errors import failure
@@ -406,7 +409,38 @@ async def test_chats_user_of_redis_may_do_all_that_chat_does(
     assert await admin.acl_log() == []
 
 
-@pytest.mark.parametrize("command", ["SET parley:session:x y", "DEL parley:user:x", "GET parley:user:x", "MGET other"])
+async def test_chats_user_of_redis_may_pass_on_what_its_replicas_tell_each_other(
+    chats_user: tuple[str, Redis],
+) -> None:
+    url, admin = chats_user
+    async with Background() as background:
+        link = RedisLink(url)
+        live = Live(link, url)
+        background.spawn("redis link", link.run())
+        background.spawn("live", live.run())
+        async with asyncio.timeout(10):
+            await link.connected.wait()
+        with live.subscribed("anything") as subscription:
+            assert await subscription.next(10) is None
+            assert await admin.publish("parley:chat:anything", b"8 bytes.and a text") == 1
+            assert await subscription.next(10) == b"and a text"
+        live.publish("anything", b"to nobody")
+        await link.command("PING")
+    assert await admin.acl_log() == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "SET parley:session:x y",
+        "DEL parley:user:x",
+        "GET parley:user:x",
+        "MGET other",
+        "PUBLISH parley:other x",
+        "SUBSCRIBE other",
+        "PSUBSCRIBE *",
+    ],
+)
 async def test_chats_user_of_redis_may_write_no_session_and_read_nothing_else(
     chats_user: tuple[str, Redis], command: str
 ) -> None:
