@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from chat_service.errors import ComponentNotFound, ComponentVersionNotFound
+from chat_service.hints import Hints
 from chat_service.models import Component, ComponentChange, ComponentList, ComponentVersion, NewComponent, Page
 from chat_service.store import component_versions, conversations
 from chat_service.store import components as store
@@ -13,9 +14,9 @@ from shared.errors import EtagMismatch, RequestIdReused
 class Components:
     """Makes, shows, changes and deletes components. Each change holds the lock of the conversation."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hints: Hints) -> None:
         """Keep the components in this database."""
-        self._database = database
+        self._database, self._hints = database, hints
 
     async def create(self, new: NewComponent) -> Component:
         """Make one; a repeat of the request gets the one that the first made, as it is now."""
@@ -24,7 +25,8 @@ class Components:
             return first
         async with self._database.transaction() as tx:
             await conversations.lock(tx, new.user_id, new.conversation_id)
-            return await self._first_answer(tx, new) or await store.insert(tx, new)
+            made = await self._first_answer(tx, new) or await store.insert(tx, new)
+        return self._tell(new.user_id, made)
 
     async def get(self, user_id: UUID, component_id: UUID) -> Component:
         """One at its current version, also a deleted one."""
@@ -44,7 +46,8 @@ class Components:
                 raise ComponentNotFound
             if current.version != change.from_version:
                 raise EtagMismatch
-            return current if current.content == change.content else await store.update(tx, current, change)
+            changed = current if current.content == change.content else await store.update(tx, current, change)
+        return self._tell(change.user_id, changed)
 
     async def delete(self, user_id: UUID, component_id: UUID) -> Component:
         """Delete one; one that is deleted stays as it is."""
@@ -52,7 +55,8 @@ class Components:
         async with self._database.transaction() as tx:
             await conversations.lock(tx, user_id, before.conversation_id)
             current = await _find(tx, user_id, component_id)
-            return current if current.delete_time is not None else await store.delete(tx, user_id, current)
+            deleted = current if current.delete_time is not None else await store.delete(tx, user_id, current)
+        return self._tell(user_id, deleted)
 
     async def get_version(self, user_id: UUID, component_id: UUID, version: int) -> ComponentVersion:
         """One version."""
@@ -67,6 +71,10 @@ class Components:
     ) -> Page[ComponentVersion]:
         """A page of a component's versions, the newest first."""
         return await component_versions.list_page(self._database, user_id, component_id, after, size)
+
+    def _tell(self, user_id: UUID, written: Component) -> Component:
+        self._hints.changed(user_id, written.conversation_id, written.revision)
+        return written
 
     async def _first_answer(self, executor: Executor, new: NewComponent) -> Component | None:
         if new.request_id is None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chat_service.errors import ConversationDeleted, ConversationNotFound
+from chat_service.hints import Hints
 from chat_service.models import Conversation, ConversationChange, ConversationList, NewConversation, Page
 from chat_service.store import conversations as store
 from shared.batch import PointReads
@@ -14,9 +15,9 @@ from shared.errors import Conflict, EtagMismatch, RequestIdReused
 class Conversations:
     """Makes, shows, changes, deletes and undeletes conversations."""
 
-    def __init__(self, database: Database, retention: timedelta) -> None:
+    def __init__(self, database: Database, hints: Hints, retention: timedelta) -> None:
         """`retention` is how long a deleted conversation can be undeleted."""
-        self._database, self._retention = database, retention
+        self._database, self._hints, self._retention = database, hints, retention
         self._reads: PointReads[tuple[UUID, UUID], Conversation] = PointReads(
             "conversations", lambda keys: store.find_many(database, keys)
         )
@@ -25,7 +26,7 @@ class Conversations:
         """Make one; a repeat of the request gets the one that the first made, as it is now."""
         created = await store.insert(self._database, new)
         if created is not None:
-            return created
+            return self._tell(new.user_id, created)
         first = await store.find_by_request_id(self._database, new.user_id, new.request_id)
         if first is None:
             raise Conflict  # it has just been purged: the next attempt makes a new one
@@ -50,7 +51,7 @@ class Conversations:
         if not change.empty:
             changed = await store.update(self._database, user_id, change)
             if changed is not None:
-                return changed
+                return self._tell(user_id, changed)
         found = await self.get(user_id, change.id)
         if found.delete_time is not None:
             raise ConversationDeleted
@@ -61,9 +62,13 @@ class Conversations:
     async def delete(self, user_id: UUID, conversation_id: UUID) -> Conversation:
         """Delete one so that it can be undeleted for a while; one that is deleted stays as it is."""
         deleted = await store.delete(self._database, user_id, conversation_id, self._retention)
-        return deleted or await self.get(user_id, conversation_id)
+        return self._tell(user_id, deleted) if deleted else await self.get(user_id, conversation_id)
 
     async def undelete(self, user_id: UUID, conversation_id: UUID) -> Conversation:
         """Take a deletion back; one that is not deleted stays as it is."""
         undeleted = await store.undelete(self._database, user_id, conversation_id)
-        return undeleted or await self.get(user_id, conversation_id)
+        return self._tell(user_id, undeleted) if undeleted else await self.get(user_id, conversation_id)
+
+    def _tell(self, user_id: UUID, changed: Conversation) -> Conversation:
+        self._hints.changed(user_id, changed.id, changed.revision)
+        return changed

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from chat_service.errors import InteractionNotFound, MessageNotFound
+from chat_service.hints import Hints
 from chat_service.models import Interaction, InteractionList, NewInteraction, NewResponse, Page, Response
 from chat_service.store import ai_interactions as store
 from chat_service.store import chat_messages, conversations
@@ -13,9 +14,9 @@ from shared.errors import RequestIdReused
 class Interactions:
     """Records and shows runs of models."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hints: Hints) -> None:
         """Keep the runs in this database."""
-        self._database = database
+        self._database, self._hints = database, hints
 
     async def record(self, new: NewInteraction) -> Interaction:
         """Record a run that has ended; a repeat of the request gets the run that the first recorded."""
@@ -27,7 +28,9 @@ class Interactions:
             first = await self._first_answer(tx, new)
             if first is None and new.message_id is not None:
                 await self._check_message(tx, new, new.message_id)
-            return first or await store.insert(tx, new)
+            recorded = first or await store.insert(tx, new)
+        self._hints.changed(new.user_id, new.conversation_id, recorded.revision)
+        return recorded
 
     async def get(self, user_id: UUID, interaction_id: UUID) -> Interaction:
         """One run with its answer."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chat_service.errors import ConversationNotFound, MessageNotFound
+from chat_service.hints import Hints
 from chat_service.models import TRUNK, Message, MessageList, NewMessage, Page
 from chat_service.store import chat_messages as store
 from chat_service.store.chat_messages import RequestKey
@@ -18,9 +19,9 @@ _LONG_BYTES = 64 * 1024
 class Messages:
     """Appends and shows messages."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hints: Hints) -> None:
         """Messages that come at the same time are committed together."""
-        self._database = database
+        self._database, self._hints = database, hints
         self._appends: GroupCommit[NewMessage, Message | None] = GroupCommit(
             "append", lambda messages: store.append(database, messages)
         )
@@ -35,13 +36,19 @@ class Messages:
         """Append a message; a repeat of the request gets the message that the first appended."""
         if new.text_bytes < _LONG_BYTES:
             appended = await self._appends.submit(new)
-            return appended or await self._first_answer(new)
+            if appended is None:
+                return await self._first_answer(new)
+            self._hints.changed(new.user_id, new.conversation_id, appended.revision)
+            return appended
         return (await self.send_batch([new]))[0]
 
     async def send_batch(self, messages: Sequence[NewMessage]) -> list[Message]:
         """Append messages to one conversation, next to each other, all or none; a repeat must be one of them all."""
         appended = await store.append_all(self._database, messages)
-        return appended or [await self._first_answer(message) for message in messages]
+        if not appended:
+            return [await self._first_answer(message) for message in messages]
+        self._hints.changed(messages[-1].user_id, appended[-1].conversation_id, appended[-1].revision)
+        return appended
 
     async def get(self, user_id: UUID, message_id: UUID) -> Message:
         """One message."""

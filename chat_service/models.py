@@ -119,6 +119,7 @@ class ConversationSession:
     session_id: UUID
     read_position: int
     unread_count: int
+    revision: int
     create_time: datetime
     update_time: datetime
 
@@ -249,6 +250,7 @@ class Component:
     version: int
     content: str = field(repr=False)
     content_hash: bytes
+    revision: int
     create_time: datetime
     update_time: datetime
     delete_time: datetime | None
@@ -379,6 +381,7 @@ class Interaction:
     model: str
     message_id: UUID | None
     usage: Usage
+    revision: int
     create_time: datetime
     end_time: datetime | None
     error: InteractionError | None

@@ -12,7 +12,9 @@ from chat_service.components import Components
 from chat_service.config import ChatConfig
 from chat_service.conversation_sessions import ConversationSessions
 from chat_service.conversations import Conversations
+from chat_service.hints import Hints
 from chat_service.interactions import Interactions
+from chat_service.live import Live
 from chat_service.messages import Messages
 from chat_service.rpc.component_service import ComponentService
 from chat_service.rpc.conversation_service import ConversationService
@@ -67,18 +69,20 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         held.background.spawn("redis link", held.link.run())
         shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
         verifier = await know(config, held, channel)
-        services = _services(config, held)
+        live = Live(held.link, config.redis_url.get_secret_value())
+        held.background.spawn("live", live.run())
+        services = _services(config, held, Hints(live))
         async with serving(config, held, services, verifier, "chat.parley") as server:
             yield server
 
 
-def _services(config: ChatConfig, held: Resources) -> list[Service]:
+def _services(config: ChatConfig, held: Resources, hints: Hints) -> list[Service]:
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
-    links = ConversationSessions(held.database)
-    conversations = ConversationService(Conversations(held.database, config.retention), links, pages)
-    messages = MessageService(Messages(held.database), pages)
-    components = ComponentService(Components(held.database), pages)
-    interactions = InteractionService(Interactions(held.database), pages)
+    links = ConversationSessions(held.database, hints)
+    conversations = ConversationService(Conversations(held.database, hints, config.retention), links, pages)
+    messages = MessageService(Messages(held.database, hints), pages)
+    components = ComponentService(Components(held.database, hints), pages)
+    interactions = InteractionService(Interactions(held.database, hints), pages)
     return [
         Service(
             descriptor=conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],

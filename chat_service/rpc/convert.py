@@ -68,6 +68,7 @@ def conversation_session(model: ConversationSession) -> pb.ConversationSession:
         session_id=text_of(model.session_id),
         read_position=model.read_position,
         unread_count=model.unread_count,
+        revision=model.revision,
         create_time=timestamp(model.create_time),
         update_time=timestamp(model.update_time),
     )
@@ -127,6 +128,7 @@ def component(model: Component) -> pb.Component:
         update_time=timestamp(model.update_time),
         delete_time=timestamp(model.delete_time) if model.delete_time else None,
         etag=f"{_VERSION_ETAG}{model.version}",
+        revision=model.revision,
     )
 
 
@@ -161,6 +163,7 @@ def interaction(model: Interaction) -> pb.Interaction:
         end_time=timestamp(model.end_time) if model.end_time else None,
         error=_error(model.error) if model.error else None,
         response=_response(model.response) if model.response else None,
+        revision=model.revision,
     )
 
 

@@ -24,7 +24,7 @@ queries = sql.load(__file__)
 
 async def insert(executor: Executor, new: NewInteraction) -> Interaction:
     """Record a run that has ended, in a conversation that is locked."""
-    create_time = await executor.fetch_value(
+    [row] = await executor.fetch_all(
         queries.insert,
         new.user_id,
         new.conversation_id,
@@ -39,6 +39,7 @@ async def insert(executor: Executor, new: NewInteraction) -> Interaction:
         new.request_id,
         *_response_values(new.response),
     )
+    create_time = row["create_time"]
     return Interaction(
         id=new.id,
         conversation_id=new.conversation_id,
@@ -47,6 +48,7 @@ async def insert(executor: Executor, new: NewInteraction) -> Interaction:
         model=new.model,
         message_id=new.message_id,
         usage=new.usage,
+        revision=row["revision"],
         create_time=create_time,
         end_time=create_time,
         error=new.error,
@@ -131,6 +133,7 @@ def _interaction(row: Record) -> Interaction:
         model=row["model"],
         message_id=row["message_id"],
         usage=_usage(row, ""),
+        revision=row["revision"],
         create_time=row["create_time"],
         end_time=row["end_time"],
         error=InteractionError(code=code, message=row["error_message"]) if code is not None else None,

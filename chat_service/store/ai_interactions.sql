@@ -33,11 +33,11 @@ response AS (
     WHERE $23::uuid IS NOT NULL
 ),
 link AS (
-    INSERT INTO conversation_sessions (user_id, conversation_id, session_id)
-    SELECT user_id, id, $4 FROM conversation
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, id, $4, revision FROM conversation
     ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
 )
-SELECT now() AS create_time FROM conversation;
+SELECT revision, now() AS create_time FROM conversation;
 
 -- name: find_by_request_id
 -- $1 user, $2 conversation, $3 request_id
@@ -50,8 +50,8 @@ SELECT id FROM ai_interactions WHERE user_id = $1 AND conversation_id = $2 AND r
 SELECT
     i.id, i.conversation_id, i.session_id, i.state, i.model, i.message_id, i.input_tokens, i.output_tokens,
     i.cached_input_tokens, i.reasoning_tokens, i.cost_micros, i.price_version, i.error_code, i.error_message,
-    i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id, r.model AS response_model,
-    r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
+    i.revision, i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id,
+    r.model AS response_model, r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
     response_output_tokens, r.cached_input_tokens AS response_cached_input_tokens, r.reasoning_tokens AS
     response_reasoning_tokens, r.cost_micros AS response_cost_micros, r.price_version AS response_price_version,
     r.first_token_micros AS response_first_token_micros, r.duration_micros AS response_duration_micros,
@@ -76,8 +76,8 @@ WHERE i.user_id = $1 AND i.id = $2;
 SELECT
     i.id, i.conversation_id, i.session_id, i.state, i.model, i.message_id, i.input_tokens, i.output_tokens,
     i.cached_input_tokens, i.reasoning_tokens, i.cost_micros, i.price_version, i.error_code, i.error_message,
-    i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id, r.model AS response_model,
-    r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
+    i.revision, i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id,
+    r.model AS response_model, r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
     response_output_tokens, r.cached_input_tokens AS response_cached_input_tokens, r.reasoning_tokens AS
     response_reasoning_tokens, r.cost_micros AS response_cost_micros, r.price_version AS response_price_version,
     r.first_token_micros AS response_first_token_micros, r.duration_micros AS response_duration_micros,
@@ -88,7 +88,8 @@ FROM (
 LEFT JOIN LATERAL (
     SELECT
         id, conversation_id, session_id, state, model, message_id, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, cost_micros, price_version, error_code, error_message, create_time, end_time
+        reasoning_tokens, cost_micros, price_version, error_code, error_message, revision,
+        create_time, end_time
     FROM ai_interactions
     WHERE
         user_id = $1 AND conversation_id = $2 AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -113,8 +114,8 @@ ORDER BY i.id DESC;
 SELECT
     i.id, i.conversation_id, i.session_id, i.state, i.model, i.message_id, i.input_tokens, i.output_tokens,
     i.cached_input_tokens, i.reasoning_tokens, i.cost_micros, i.price_version, i.error_code, i.error_message,
-    i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id, r.model AS response_model,
-    r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
+    i.revision, i.create_time, i.end_time, r.id AS response_id, r.message_id AS response_message_id,
+    r.model AS response_model, r.finish_reason AS response_finish_reason, r.input_tokens AS response_input_tokens, r.output_tokens AS
     response_output_tokens, r.cached_input_tokens AS response_cached_input_tokens, r.reasoning_tokens AS
     response_reasoning_tokens, r.cost_micros AS response_cost_micros, r.price_version AS response_price_version,
     r.first_token_micros AS response_first_token_micros, r.duration_micros AS response_duration_micros,
@@ -122,7 +123,8 @@ SELECT
 FROM (
     SELECT
         id, conversation_id, session_id, state, model, message_id, input_tokens, output_tokens, cached_input_tokens,
-        reasoning_tokens, cost_micros, price_version, error_code, error_message, create_time, end_time
+        reasoning_tokens, cost_micros, price_version, error_code, error_message, revision,
+        create_time, end_time
     FROM ai_interactions
     WHERE
         user_id = $1 AND session_id = $2 AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)

@@ -87,8 +87,9 @@ appended AS (
     WHERE outcome = 'PLACED'
 ),
 linked AS (
-    INSERT INTO conversation_sessions (user_id, conversation_id, session_id)
-    SELECT DISTINCT user_id, conversation_id, session_id FROM placed WHERE outcome = 'PLACED'
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, conversation_id, session_id, min(revision) FROM placed WHERE outcome = 'PLACED'
+    GROUP BY user_id, conversation_id, session_id
     ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
 )
 SELECT outcome, position, branch, depth, revision, now() AS create_time FROM placed ORDER BY nth;

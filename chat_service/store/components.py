@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from hashlib import sha256
 from uuid import UUID
 
@@ -35,7 +34,7 @@ async def insert(executor: Executor, new: NewComponent) -> Component:
     """Make one with its first version, in a conversation that is locked; raises ComponentNameTaken."""
     content_hash = _hash(new.content)
     with db.raising(components_name_key=ComponentNameTaken):
-        create_time = await executor.fetch_value(
+        [made] = await executor.fetch_all(
             queries.insert,
             new.user_id,
             new.conversation_id,
@@ -57,8 +56,9 @@ async def insert(executor: Executor, new: NewComponent) -> Component:
         version=1,
         content=new.content,
         content_hash=content_hash,
-        create_time=create_time,
-        update_time=create_time,
+        revision=made["revision"],
+        create_time=made["create_time"],
+        update_time=made["create_time"],
         delete_time=None,
     )
 
@@ -66,7 +66,7 @@ async def insert(executor: Executor, new: NewComponent) -> Component:
 async def update(executor: Executor, current: Component, change: ComponentChange) -> Component:
     """Add the version after the current one, in a conversation that is locked."""
     content_hash, version = _hash(change.content), current.version + 1
-    update_time = await executor.fetch_value(
+    [written] = await executor.fetch_all(
         queries.update,
         change.user_id,
         current.conversation_id,
@@ -83,14 +83,15 @@ async def update(executor: Executor, current: Component, change: ComponentChange
         version=version,
         content=change.content,
         content_hash=content_hash,
-        update_time=update_time,
+        revision=written["revision"],
+        update_time=written["update_time"],
     )
 
 
 async def delete(executor: Executor, user_id: UUID, current: Component) -> Component:
     """Mark one as deleted, in a conversation that is locked."""
-    delete_time: datetime = await executor.fetch_value(queries.delete, user_id, current.conversation_id, current.id)
-    return replace(current, delete_time=delete_time)
+    [row] = await executor.fetch_all(queries.delete, user_id, current.conversation_id, current.id)
+    return replace(current, revision=row["revision"], delete_time=row["delete_time"])
 
 
 async def list_page(executor: Executor, asked: ComponentList) -> Page[Component]:
@@ -131,6 +132,7 @@ def _component(row: Record) -> Component:
         version=row["version"],
         content=row["content"],
         content_hash=row["content_hash"],
+        revision=row["revision"],
         create_time=row["create_time"],
         update_time=row["update_time"],
         delete_time=row["delete_time"],

@@ -6,8 +6,8 @@
 -- $1 user, $2 id
 -- index: components_pkey, component_versions_pkey
 SELECT
-    k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, v.content, v.content_hash, k.create_time,
-    k.update_time, k.delete_time
+    k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, v.content, v.content_hash, k.revision,
+    k.create_time, k.update_time, k.delete_time
 FROM components AS k
 INNER JOIN component_versions AS v ON v.user_id = $1 AND v.component_id = k.id AND v.version = k.version
 WHERE k.user_id = $1 AND k.id = $2;
@@ -39,11 +39,11 @@ version AS (
     SELECT user_id, $3, 1, $7, $8, $9, $4 FROM conversation
 ),
 link AS (
-    INSERT INTO conversation_sessions (user_id, conversation_id, session_id)
-    SELECT user_id, id, $4 FROM conversation
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, id, $4, revision FROM conversation
     ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
 )
-SELECT now() AS create_time FROM conversation;
+SELECT revision, now() AS create_time FROM conversation;
 
 -- name: update
 -- A new version of a component; the conversation is locked.
@@ -65,11 +65,11 @@ version AS (
     SELECT user_id, $3, $5, $6, $7, $8, $4 FROM conversation
 ),
 link AS (
-    INSERT INTO conversation_sessions (user_id, conversation_id, session_id)
-    SELECT user_id, id, $4 FROM conversation
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, id, $4, revision FROM conversation
     ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
 )
-SELECT now() AS update_time FROM conversation;
+SELECT revision, now() AS update_time FROM conversation;
 
 -- name: delete
 -- The conversation is locked.
@@ -84,7 +84,7 @@ UPDATE components AS k
 SET revision = conversation.revision, delete_time = now()
 FROM conversation
 WHERE k.user_id = $1 AND k.id = $3
-RETURNING k.delete_time;
+RETURNING k.revision, k.delete_time;
 
 -- Pages, the newest first. A page of a conversation begins with the conversation's row, so that no row at all says that
 -- there is none; the row of an empty page has no component. `before` counts the bytes of content in front of a component
@@ -96,18 +96,18 @@ RETURNING k.delete_time;
 -- index: conversations_pkey, idx_components_current, component_versions_pkey
 SELECT
     p.id, p.conversation_id, p.session_id, p.name, p.type, p.version, p.content, p.content_hash, p.content_bytes,
-    p.create_time, p.update_time, p.delete_time
+    p.revision, p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT id FROM conversations WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
-        k.delete_time, v.content, v.content_hash, v.content_bytes,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.revision, k.create_time,
+        k.update_time, k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, revision, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND delete_time IS NULL
@@ -129,18 +129,18 @@ ORDER BY p.id DESC;
 -- index: conversations_pkey, idx_components_type, component_versions_pkey
 SELECT
     p.id, p.conversation_id, p.session_id, p.name, p.type, p.version, p.content, p.content_hash, p.content_bytes,
-    p.create_time, p.update_time, p.delete_time
+    p.revision, p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT id FROM conversations WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
-        k.delete_time, v.content, v.content_hash, v.content_bytes,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.revision, k.create_time,
+        k.update_time, k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, revision, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND type = $6 AND delete_time IS NULL
@@ -163,18 +163,18 @@ ORDER BY p.id DESC;
 -- index: conversations_pkey, components_conversation_id_idx, component_versions_pkey
 SELECT
     p.id, p.conversation_id, p.session_id, p.name, p.type, p.version, p.content, p.content_hash, p.content_bytes,
-    p.create_time, p.update_time, p.delete_time
+    p.revision, p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT id FROM conversations WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
-        k.delete_time, v.content, v.content_hash, v.content_bytes,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.revision, k.create_time,
+        k.update_time, k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, revision, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND type = coalesce($6, type)
@@ -197,18 +197,18 @@ ORDER BY p.id DESC;
 -- index: conversations_pkey, idx_components_session_id, component_versions_pkey
 SELECT
     p.id, p.conversation_id, p.session_id, p.name, p.type, p.version, p.content, p.content_hash, p.content_bytes,
-    p.create_time, p.update_time, p.delete_time
+    p.revision, p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT id FROM conversations WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
 ) AS c
 LEFT JOIN LATERAL (
     SELECT
-        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
-        k.delete_time, v.content, v.content_hash, v.content_bytes,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.revision, k.create_time,
+        k.update_time, k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, revision, create_time, update_time, delete_time
         FROM components
         WHERE
             user_id = $1 AND session_id = $6 AND id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
@@ -231,15 +231,15 @@ ORDER BY p.id DESC;
 -- index: idx_components_session_id, component_versions_pkey, conversations_pkey
 SELECT
     p.id, p.conversation_id, p.session_id, p.name, p.type, p.version, p.content, p.content_hash, p.content_bytes,
-    p.create_time, p.update_time, p.delete_time
+    p.revision, p.create_time, p.update_time, p.delete_time
 FROM (
     SELECT
-        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.create_time, k.update_time,
-        k.delete_time, v.content, v.content_hash, v.content_bytes,
+        k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, k.revision, k.create_time,
+        k.update_time, k.delete_time, v.content, v.content_hash, v.content_bytes,
         sum(v.content_bytes) OVER (ORDER BY k.id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
         SELECT
-            id, conversation_id, session_id, name, type, version, create_time, update_time, delete_time
+            id, conversation_id, session_id, name, type, version, revision, create_time, update_time, delete_time
         FROM components AS w
         WHERE
             w.user_id = $1 AND w.session_id = $2 AND w.id < coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)

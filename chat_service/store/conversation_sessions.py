@@ -13,14 +13,14 @@ queries = sql.load(__file__)
 
 async def mark_read(
     executor: Executor, user_id: UUID, conversation_id: UUID, session_id: UUID, position: int
-) -> ConversationSession | None:
-    """Say how far a sign-in has read; None where the conversation has not come to that position."""
+) -> tuple[ConversationSession, bool] | None:
+    """Say how far a sign-in has read, and whether that changed; None where the conversation is not that long."""
     row = await executor.fetch_one(queries.mark_read, user_id, conversation_id, session_id, position)
     if row is None:
         raise ConversationNotFound
     if row["deleted"]:
         raise ConversationDeleted
-    return _link(row) if row["session_id"] else None
+    return (_link(row), row["changed"]) if row["session_id"] else None
 
 
 async def list_page(executor: Executor, asked: ConversationSessionList) -> Page[ConversationSession]:
@@ -43,6 +43,7 @@ def _link(row: Record) -> ConversationSession:
         session_id=row["session_id"],
         read_position=row["read_position"],
         unread_count=row["message_count"] - row["read_position"],
+        revision=row["revision"],
         create_time=row["create_time"],
         update_time=row["update_time"],
     )

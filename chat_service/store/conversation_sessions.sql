@@ -2,26 +2,34 @@
 -- row, so that no row at all says that there is none; the row of an empty page has no link.
 
 -- name: mark_read
--- Reads on, or leaves a link that has read as far; makes it where it is missing. Writes nothing where the conversation is
--- deleted or the position is beyond its end, and answers nothing where there is no conversation.
+-- Reads on, which takes a revision, or leaves a link that has read as far; makes it where it is missing. Writes nothing
+-- where the conversation is deleted or the position is beyond its end, and answers nothing where there is no conversation.
+-- The revision is counted as `append` counts it (chat_messages.sql): the row is locked, then updated by key.
 -- $1 user, $2 conversation, $3 session, $4 position
 -- index: conversations_pkey
-WITH conversation AS (
-    SELECT user_id, id, message_count, delete_time IS NOT NULL AS deleted
+WITH conversation AS MATERIALIZED (
+    SELECT user_id, id, message_count, revision, delete_time IS NOT NULL AS deleted
     FROM conversations
     WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
+    FOR NO KEY UPDATE
 ),
 link AS (
-    INSERT INTO conversation_sessions AS s (user_id, conversation_id, session_id, read_position)
-    SELECT user_id, id, $3, $4 FROM conversation WHERE NOT deleted AND message_count >= $4
+    INSERT INTO conversation_sessions AS s (user_id, conversation_id, session_id, read_position, revision)
+    SELECT user_id, id, $3, $4, revision + 1 FROM conversation WHERE NOT deleted AND message_count >= $4
     ON CONFLICT (user_id, conversation_id, session_id) DO UPDATE SET
         read_position = greatest(s.read_position, excluded.read_position),
+        revision = CASE WHEN excluded.read_position > s.read_position THEN excluded.revision ELSE s.revision END,
         update_time = CASE WHEN excluded.read_position > s.read_position THEN now() ELSE s.update_time END
-    RETURNING conversation_id, session_id, read_position, create_time, update_time
+    RETURNING user_id, conversation_id, session_id, read_position, revision, create_time, update_time
+),
+counted AS (
+    INSERT INTO conversations AS c (user_id, id)
+    SELECT c.user_id, c.id FROM conversation AS c INNER JOIN link ON link.revision > c.revision
+    ON CONFLICT (user_id, id) DO UPDATE SET revision = c.revision + 1, update_time = now()
 )
 SELECT
-    c.deleted, c.message_count, link.conversation_id, link.session_id, link.read_position, link.create_time,
-    link.update_time
+    c.deleted, c.message_count, link.revision > c.revision AS changed, link.conversation_id, link.session_id,
+    link.read_position, link.revision, link.create_time, link.update_time
 FROM conversation AS c
 LEFT JOIN link ON true;
 
@@ -29,13 +37,13 @@ LEFT JOIN link ON true;
 -- $1 user, $2 conversation, $3 and $4 the time and session to go on after, or null, $5 how many, $6 session or null
 -- index: conversations_pkey, idx_conversation_sessions_conversation_id
 SELECT
-    c.message_count, s.conversation_id, s.session_id, s.read_position, s.create_time, s.update_time
+    c.message_count, s.conversation_id, s.session_id, s.read_position, s.revision, s.create_time, s.update_time
 FROM (
     SELECT message_count FROM conversations
     WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
 ) AS c
 LEFT JOIN LATERAL (
-    SELECT conversation_id, session_id, read_position, create_time, update_time
+    SELECT conversation_id, session_id, read_position, revision, create_time, update_time
     FROM conversation_sessions
     WHERE
         user_id = $1 AND conversation_id = $2
@@ -53,7 +61,7 @@ ORDER BY s.create_time DESC, s.session_id DESC;
 -- $1 user, $2 session, $3 and $4 the time and conversation to go on after, or null, $5 how many
 -- index: idx_conversation_sessions_session_id, conversations_pkey
 SELECT
-    c.message_count, s.conversation_id, s.session_id, s.read_position, s.create_time, s.update_time
+    c.message_count, s.conversation_id, s.session_id, s.read_position, s.revision, s.create_time, s.update_time
 FROM conversation_sessions AS s
 CROSS JOIN LATERAL (
     SELECT message_count FROM conversations

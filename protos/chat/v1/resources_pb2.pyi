@@ -224,6 +224,7 @@ class ConversationSession(_message.Message):
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
     session_id: _builtins.str
@@ -232,6 +233,8 @@ class ConversationSession(_message.Message):
     """The highest position it has marked as read; 0 is none."""
     unread_count: _builtins.int
     """How many messages come after that position."""
+    revision: _builtins.int
+    """The conversation's revision at which it was made or last read on."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it first took part."""
@@ -249,10 +252,11 @@ class ConversationSession(_message.Message):
         unread_count: _builtins.int = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "read_position", b"read_position", "session_id", b"session_id", "unread_count", b"unread_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "read_position", b"read_position", "revision", b"revision", "session_id", b"session_id", "unread_count", b"unread_count", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -517,6 +521,7 @@ class Component(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7; the same for all versions. Output only."""
     conversation_id: _builtins.str
@@ -537,6 +542,8 @@ class Component(_message.Message):
     """SHA-256 of the content's UTF-8, as 64 hexadecimal digits in lower case. Output only."""
     etag: _builtins.str
     """Stands for the current version. Opaque. UpdateComponent needs it."""
+    revision: _builtins.int
+    """The conversation's revision that last touched it. Output only."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the first version was made. Output only."""
@@ -564,10 +571,11 @@ class Component(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_hash", b"content_hash", "conversation_id", b"conversation_id", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "name", b"name", "session_id", b"session_id", "type", b"type", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "content_hash", b"content_hash", "conversation_id", b"conversation_id", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "name", b"name", "revision", b"revision", "session_id", b"session_id", "type", b"type", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -634,6 +642,7 @@ class Interaction(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7. Output only."""
     conversation_id: _builtins.str
@@ -646,6 +655,8 @@ class Interaction(_message.Message):
     """The model that was asked for, as its provider calls it. 1 to 200 characters."""
     message_id: _builtins.str
     """The message that holds the answer. Empty where there is none."""
+    revision: _builtins.int
+    """The conversation's revision that last touched it. Output only."""
     @_builtins.property
     def usage(self) -> Global___Usage:
         """What the whole run used and cost. RecordInteraction takes the response's where this is left out."""
@@ -680,10 +691,11 @@ class Interaction(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         error: Global___InteractionError | None = ...,
         response: Global___Response | None = ...,
+        revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "error", b"error", "response", b"response", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "message_id", b"message_id", "model", b"model", "response", b"response", "session_id", b"session_id", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "id", b"id", "message_id", b"message_id", "model", b"model", "response", b"response", "revision", b"revision", "session_id", b"session_id", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
