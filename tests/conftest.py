@@ -5,8 +5,16 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
+from shared.local_model import LocalModel
 from tests.authtest import Auth, auth_config, running_auth
 from tests.servers import Servers, TestDatabase, fresh_database, running_servers
+
+# Not every platform has the packages of the local model: its tests are not there either then, and the report says so.
+collect_ignore = [] if LocalModel.available() else ["shared/test_local_model.py", "system/test_local_model.py"]
+
+
+def pytest_report_header() -> list[str]:
+    return ["The local model is not installed: its tests are left out."] if collect_ignore else []
 
 
 @pytest.fixture(autouse=True, scope="session")

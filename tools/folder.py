@@ -38,6 +38,8 @@ class Stack:
     redis_pid: int | None
     replica_pids: list[int] = field(default_factory=list)
     ready: bool
+    model: str = ""
+    model_pid: int | None = None
     tls_dir: str | None = None
     service_key: str = field(default="", repr=False)
 

@@ -71,7 +71,7 @@ def _own(chosen: Settings, replicas: int) -> Iterator[Launch | None]:
         say("  Before the stack that runs already, with the replicas that it has")
         yield None
         return
-    with launched(chosen, replicas=replicas) as launch:
+    with launched(chosen, replicas=replicas, model=True) as launch:
         yield launch
 
 

@@ -14,10 +14,12 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from shared.embedded import LocalPostgres, LocalRedis, bootstrap
+from shared.local_model import LocalModel
 from shared.processes import Child, end_leftover, rotate, wait_until
 from tools import certificates, channels, interrupts
 from tools.catcher import Catcher
 from tools.folder import DataFolder, Stack
+from tools.provider import Provider
 from tools.settings import ROOT, Database, Listener, Settings
 from tools.ui import Failure, Refusal, say, step
 
@@ -28,7 +30,7 @@ _HEALTH_NAMES = {"auth": "auth.v1.AuthService", "chat": "chat.v1.ConversationSer
 _SECRETS = (
     {"AUTH_SERVICE_KEYS", "CHAT_SERVICE_KEY"}
     | {f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")}
-    | {"AUTH_SMTP_URL"}
+    | {"AUTH_SMTP_URL", "CHAT_PROVIDER_API_KEY"}
 )
 _BAD_SETTING = 2
 _MAIL_FROM = "Parley <no-reply@parley.test>"
@@ -41,7 +43,7 @@ class Launch:
     stack: Stack
     services: Mapping[str, Child]
     listeners: Mapping[str, Listener]
-    servers: Mapping[str, LocalPostgres | LocalRedis]
+    servers: Mapping[str, LocalPostgres | LocalRedis | LocalModel]
     folder: DataFolder
 
     def targets(self, service: str) -> list[str]:
@@ -52,20 +54,22 @@ class Launch:
         """Start a server again that has died."""
         self.servers[name].start()
         pids = {name: server.pid for name, server in self.servers.items()}
-        self.folder.describe(replace(self.stack, postgres_pid=pids.get("Postgres"), redis_pid=pids.get("Redis")))
+        described = replace(self.stack, postgres_pid=pids.get("Postgres"), redis_pid=pids.get("Redis"))
+        self.folder.describe(replace(described, model_pid=pids.get("Model")))
 
 
 @contextlib.contextmanager
-def launched(settings: Settings, *, durable: bool = True, replicas: int = 1) -> Iterator[Launch]:
+def launched(settings: Settings, *, durable: bool = True, replicas: int = 1, model: bool = False) -> Iterator[Launch]:
     """Start everything that the settings ask for, each service in so many replicas, of which the first has its port.
 
-    durable=False is for data that need not outlive the command.
+    durable=False is for data that need not outlive the command; model=True is for what asks a model.
     """
     folder = DataFolder(settings.data_dir)
     with interrupts.raising(), folder.locked():
         _end_leftovers(folder)
         settings.require_free_ports()
-        start = _Start(settings, folder, durable=durable, replicas=replicas)
+        provider = Provider(settings, folder, wanted=model)
+        start = _Start(settings, folder, provider, durable=durable, replicas=replicas)
         try:
             yield start.launch()
         finally:
@@ -90,9 +94,12 @@ def stopped(what: str, child: Child) -> Refusal | Failure:
 class _Start:
     """The steps of one start, and their undoing."""
 
-    def __init__(self, settings: Settings, folder: DataFolder, *, durable: bool, replicas: int) -> None:
+    def __init__(
+        self, settings: Settings, folder: DataFolder, provider: Provider, *, durable: bool, replicas: int
+    ) -> None:
         self._settings = settings
         self._folder = folder
+        self._provider = provider
         self._listeners = _replicas(settings.listeners, folder, replicas)
         self._children: list[Child] = []
         self._postgres = self._redis = None
@@ -110,6 +117,7 @@ class _Start:
 
     def launch(self) -> Launch:
         """Bring everything up, and return when both services are healthy."""
+        self._provider.begin()
         if self._servers:
             with step(f"{' and '.join(self._servers)} on this machine"):
                 _in_parallel([server.start for server in self._servers.values()])
@@ -128,13 +136,16 @@ class _Start:
             started = self._stack(services, databases)
             self._folder.describe(started)
             self._await_health(services)
-        ready = replace(started, ready=True)
+        answering = self._provider.await_ready()
+        ready = replace(
+            started, ready=True, model=self._provider.model, model_pid=None if answering is None else answering.pid
+        )
         self._folder.describe(ready)
         return Launch(
             stack=ready,
             services=services,
             listeners=self._listeners,
-            servers=self._servers,
+            servers=self._servers if answering is None else {**self._servers, "Model": answering},
             folder=self._folder,
         )
 
@@ -145,6 +156,7 @@ class _Start:
         finally:
             if self._catcher is not None:
                 self._catcher.stop()
+            self._provider.stop()
             _in_parallel([server.stop for server in self._servers.values()])
             self._folder.forget()
 
@@ -193,8 +205,7 @@ class _Start:
             environment[f"{other.upper()}_HOST"] = listener.host
             environment[f"{other.upper()}_PORT"] = str(listener.port)
             environment[f"{other.upper()}_OPS_PORT"] = str(listener.ops_port)
-        if service == "auth":
-            environment |= self._mail()
+        environment |= self._mail() if service == "auth" else self._provider.environment()
         if self._settings.tls_dir is not None:
             environment |= certificates.settings(self._settings.tls_dir)
         return environment | {

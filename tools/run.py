@@ -26,7 +26,7 @@ def run() -> None:
     if sys.stdout.isatty():
         os.environ.setdefault("LOG_FORMAT", "console")
     try:
-        with launched(settings.read()) as launch:
+        with launched(settings.read(), model=True) as launch:
             stay(examples.text(launch.stack), time.monotonic() - begin, launch, {})
     except Interrupted:
         say("Stopped.")

@@ -48,11 +48,12 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """Postgres, Redis and a mail server of somebody else's to use; None where the stack runs its own."""
+    """Postgres, Redis, a mail server and a model of somebody else's to use; None where the stack runs its own."""
 
     databases: Mapping[str, Database] | None = None
     redis_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
+    provider_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,7 @@ class Settings:
     listeners: Mapping[str, Listener]
     servers: Servers
     tls_dir: Path | None = None
+    local_model: bool = True
 
     def with_free_ports(self) -> "Settings":
         """The same on ports that nobody uses, for a stack beside others."""
@@ -88,8 +90,10 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
             databases=_databases(environment),
             redis_url=environment.get("REDIS_URL") or None,
             smtp_url=environment.get("AUTH_SMTP_URL") or None,
+            provider_url=environment.get("CHAT_PROVIDER_URL") or None,
         ),
         tls_dir=_tls_dir(environment),
+        local_model=_flag(environment, "PARLEY_LOCAL_MODEL", default=True),
     )
 
 
@@ -138,6 +142,13 @@ def _databases(environment: Mapping[str, str]) -> Mapping[str, Database] | None:
     if len(found) == 1:
         raise Refusal("Set both AUTH_DATABASE_URL and CHAT_DATABASE_URL to use your own Postgres, or neither.")
     return found or None
+
+
+def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environment.get(name) or str(default)
+    if text.lower() not in ("true", "false"):
+        raise Refusal(f"{name} is {text!r}: give true or false.")
+    return text.lower() == "true"
 
 
 def _port(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -26,19 +26,22 @@ def running_stack(data_dir: Path | None = None) -> Stack | None:
 
 
 @contextlib.contextmanager
-def stack(*, scratch: bool = False) -> Iterator[Stack]:
-    """The running stack, else one on free ports for the duration; scratch=True starts one on an empty folder always."""
+def stack(*, scratch: bool = False, model: bool = False) -> Iterator[Stack]:
+    """The running stack, else one on free ports for the duration; scratch=True starts one on an empty folder always.
+
+    model=True is for what asks a model: one that is started has the local one, where the settings name no other.
+    """
     if scratch:
         with scratch_folder() as folder:
             fresh = replace(settings.read(), data_dir=folder, servers=Servers()).with_free_ports()
-            with launched(fresh, durable=False) as launch:
+            with launched(fresh, durable=False, model=model) as launch:
                 yield launch.stack
         return
     chosen = settings.read()
     if DataFolder(chosen.data_dir).is_locked():
         yield _await_running(chosen.data_dir)
         return
-    with launched(chosen.with_free_ports()) as launch:
+    with launched(chosen.with_free_ports(), model=model) as launch:
         yield launch.stack
 
 

@@ -34,7 +34,7 @@ class Run:
         self.output = data_dir.parent / f"{data_dir.name}.{time.monotonic_ns()}.out"
         self.environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
         self.environment |= {name: str(free_port()) for name in PORTS}
-        self.environment |= {"PARLEY_DATA_DIR": str(data_dir)} | settings
+        self.environment |= {"PARLEY_DATA_DIR": str(data_dir), "PARLEY_LOCAL_MODEL": "false"} | settings
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tools", self.command],
@@ -80,7 +80,8 @@ def running(data_dir: Path, kind: type[Run] = Run, **settings: str) -> Iterator[
 
 def left_behind(data_dir: Path, stack: Stack | None = None) -> list[str]:
     """The command lines of what still runs on the folder, or of what the stack consisted of."""
-    pids = [] if stack is None else [stack.auth_pid, stack.chat_pid, stack.postgres_pid or 0, stack.redis_pid or 0]
+    servers = [] if stack is None else [stack.postgres_pid, stack.redis_pid, stack.model_pid]
+    pids = [] if stack is None else [stack.auth_pid, stack.chat_pid, *filter(None, servers)]
     mine = [process.info for process in psutil.process_iter(["pid", "cmdline"])]
     return [
         " ".join(info["cmdline"])
@@ -211,3 +212,28 @@ def test_a_redis_that_dies_comes_back(folder: Path) -> None:
         assert again is not None
         assert again.redis_pid not in (None, stack.redis_pid)
         assert again.redis_url == stack.redis_url
+
+
+def test_a_model_answers_from_the_start_and_one_that_dies_comes_back(folder: Path) -> None:
+    with running(folder / "state", PARLEY_LOCAL_MODEL="true") as run:
+        stack = run.ready()
+        assert stack.model == "smollm2-135m-instruct"
+        assert stack.model_pid is not None
+        os.kill(stack.model_pid, signal.SIGKILL)
+        assert wait_until(lambda: "Model is back." in run.text(), 30), run.text()
+        again = running_stack(run.data_dir)
+        assert again is not None
+        assert again.model_pid not in (None, stack.model_pid)
+        shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+        assert (run.data_dir / "secrets" / "model-key").read_text() not in shown + run.text()
+        assert run.end(signal.SIGINT) == 0
+    assert left_behind(run.data_dir, again) == []
+
+
+def test_a_provider_of_ones_own_leaves_no_work_to_the_local_model(folder: Path) -> None:
+    own = {"CHAT_PROVIDER_URL": "http://127.0.0.1:9/v1", "CHAT_PROVIDER_MODEL": "mine", "CHAT_PROVIDER_API_KEY": "k-0"}
+    with running(folder / "state", PARLEY_LOCAL_MODEL="true", **own) as run:
+        stack = run.ready()
+        assert (stack.model, stack.model_pid) == ("mine", None)
+        environments = [psutil.Process(pid).environ() for pid in (stack.auth_pid, stack.chat_pid)]
+    assert [it.get("CHAT_PROVIDER_API_KEY") for it in environments] == [None, "k-0"]

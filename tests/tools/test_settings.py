@@ -81,3 +81,10 @@ def test_a_folder_of_certificates_makes_a_stack_with_tls_and_one_service_alone_i
     assert settings.read({"PARLEY_TLS_DIR": str(tmp_path)}).tls_dir == tmp_path
     with pytest.raises(Refusal, match="CHAT_AUTH_CA_FILE is for a service that is started by hand"):
         settings.read({"CHAT_AUTH_CA_FILE": "ca.pem"})
+
+
+def test_a_local_model_is_wanted_unless_one_says_no() -> None:
+    assert settings.read({}).local_model
+    assert not settings.read({"PARLEY_LOCAL_MODEL": "False"}).local_model
+    with pytest.raises(Refusal, match="PARLEY_LOCAL_MODEL is 'no': give true or false"):
+        settings.read({"PARLEY_LOCAL_MODEL": "no"})

@@ -1,0 +1,110 @@
+"""The local model as a real process; what it says is for tests/system/test_local_model.py."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import psutil
+import pytest
+
+from shared import local_model
+from shared.embedded import EmbeddedError, free_port, scratch_folder
+from shared.local_model import LocalModel
+from shared.processes import command_line, wait_until
+from tests.servers import ROOT
+
+KEY = "a-key-of-the-model"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[LocalModel]:
+    with scratch_folder() as path:
+        server = LocalModel(path, free_port(), key=KEY)
+        server.start()
+        yield server
+        server.stop()
+
+
+def client(model: LocalModel, key: str = KEY) -> openai.OpenAI:
+    return openai.OpenAI(base_url=model.url, api_key=key, max_retries=0, timeout=30)
+
+
+def test_it_listens_on_the_loopback_address_only_and_lists_the_model(model: LocalModel) -> None:
+    listening = [it.laddr.ip for it in psutil.Process(model.pid).net_connections() if it.status == psutil.CONN_LISTEN]
+    assert listening == ["127.0.0.1"]
+    with client(model) as it:
+        assert [each.id for each in it.models.list()] == [model.name]
+
+
+def test_it_asks_for_its_key_which_does_not_show_in_the_list_of_processes(model: LocalModel) -> None:
+    shown = command_line(model.pid)
+    assert "shared.model_server" in shown
+    assert KEY not in shown
+    messages = [{"role": "user", "content": "Shade?"}]
+    with client(model, "another") as it, pytest.raises(openai.AuthenticationError):
+        it.chat.completions.create(model=model.name, messages=messages, max_tokens=1)  # type: ignore[arg-type]
+
+
+def test_it_begins_without_waiting_and_stops_within_a_moment(folder: Path) -> None:
+    model = LocalModel(folder, free_port(), key=KEY)
+    model.begin()
+    pid = model.pid
+    assert model.running
+    assert not model.ready
+    model.stop()
+    assert not model.running
+    assert command_line(pid) == ""
+    assert list(folder.glob("*.pid")) == []
+
+
+def test_a_killed_parent_takes_the_model_with_it(folder: Path) -> None:
+    port = free_port()
+    program = (
+        "import sys, time; from pathlib import Path; from shared.local_model import LocalModel\n"
+        f"model = LocalModel(Path({str(folder)!r}), {port}, key='k'); model.start()\n"
+        "print(model.pid, flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert "shared.model_server" in command_line(pid)
+        parent.kill()
+    assert wait_until(lambda: command_line(pid) == "", 20)
+
+
+def test_one_that_hangs_after_its_parent_is_gone_is_ended_by_the_next(folder: Path) -> None:
+    port = free_port()
+    left = LocalModel(folder, port, key=KEY)
+    left.start()
+    os.kill(left.pid, signal.SIGSTOP)
+    model = LocalModel(folder, port, key=KEY)
+    try:
+        model.start()
+        assert not left.running
+        assert model.ready
+    finally:
+        model.stop()
+
+
+def test_a_taken_port_is_told(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=rf"The model did not start. Free port {port}, or choose another"):
+            LocalModel(folder, port, key=KEY).start()
+
+
+def test_without_its_packages_it_is_not_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LocalModel.available()
+    monkeypatch.setattr(local_model, "_PACKAGES", ("xllamacpp", "a_package_that_is_not_there"))
+    assert not LocalModel.available()
