@@ -1,0 +1,9 @@
+-- What 0015 asks of rows that were there before.
+ALTER TABLE ai_interactions
+VALIDATE CONSTRAINT ai_interactions_busy_policy_known,
+VALIDATE CONSTRAINT ai_interactions_generated_whole,
+VALIDATE CONSTRAINT ai_interactions_recorded_ended,
+VALIDATE CONSTRAINT ai_interactions_held_if_running,
+VALIDATE CONSTRAINT ai_interactions_stop_known,
+VALIDATE CONSTRAINT ai_interactions_text_while_running,
+VALIDATE CONSTRAINT ai_interactions_components_paired;
