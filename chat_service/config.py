@@ -24,11 +24,17 @@ class ChatConfig(ServiceConfig):
     service_key: Annotated[SecretStr, AfterValidator(check_random_key)] | None = None
     serve_through_outages: bool = True
     deleted_conversation_days: Annotated[float, Field(gt=0, le=365)] = 30
+    retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
 
     @property
     def retention(self) -> timedelta:
         """How long a deleted conversation can be undeleted."""
         return timedelta(days=self.deleted_conversation_days)
+
+    @property
+    def untouched(self) -> timedelta | None:
+        """After how long a conversation is deleted that nobody has touched; None for never."""
+        return None if self.retention_days is None else timedelta(days=self.retention_days)
 
     @property
     def auth_tls(self) -> TlsFiles | None:

@@ -7,15 +7,17 @@ from typing import Final, TypeAlias
 import grpc
 import structlog
 
-from chat_service import cleanup
+from chat_service import cleanup, erasures, retention
 from chat_service.components import Components
 from chat_service.config import ChatConfig
 from chat_service.conversation_sessions import ConversationSessions
 from chat_service.conversations import Conversations
+from chat_service.erasures import Erasures
 from chat_service.hints import Hints
 from chat_service.interactions import Interactions
 from chat_service.live import Live
 from chat_service.messages import Messages
+from chat_service.retention import Retention
 from chat_service.rpc.component_service import ComponentService
 from chat_service.rpc.conversation_service import ConversationService
 from chat_service.rpc.interaction_service import InteractionService
@@ -67,13 +69,27 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         channels.connect(config.auth_target, config.auth_tls) as channel,
     ):
         held.background.spawn("redis link", held.link.run())
-        shared_cleanup.schedule(cleanup.tasks(), held.database, held.background)
+        shared_cleanup.schedule([*cleanup.tasks(), *erasures.tasks()], held.database, held.background)
+        _forget(config, held, channel)
         verifier = await know(config, held, channel)
         live = Live(held.link, config.redis_url.get_secret_value())
         held.background.spawn("live", live.run())
         services = _services(config, held, Hints(live))
         async with serving(config, held, services, verifier, "chat.parley") as server:
             yield server
+
+
+def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> None:
+    """Whom auth has erased is erased here, and what nobody touches goes, where that is set."""
+    if config.service_key is None:
+        log.warning("CHAT_SERVICE_KEY is not set: what chat keeps of accounts that auth erases, it goes on keeping")
+    else:
+        auth = AuthClient(channel, config.service_key.get_secret_value())
+        learning = Erasures(held.database, auth.erased_after)
+        held.background.every(erasures.PAUSE_SECONDS, "erasures", learning.learn)
+    if config.untouched is not None:
+        aging = Retention(held.database, config.untouched, config.retention)
+        held.background.every(retention.PAUSE_SECONDS, "retention", aging.work)
 
 
 def _services(config: ChatConfig, held: Resources, hints: Hints) -> list[Service]:

@@ -44,6 +44,9 @@ cleanup_rows = Counter("parley_cleanup_rows", "Rows removed in the background.",
 cleanup_backlog = Gauge(
     "parley_cleanup_backlog", "1 while a clean-up task has more to remove than one pass did.", ["task"]
 )
+erasure_oldest_seconds = Gauge(
+    "parley_erasure_oldest_seconds", "How long ago a user was erased of whom something may be left here."
+)
 background_failures = Counter(
     "parley_background_failures", "Background work that failed and will be tried again.", ["task"]
 )

@@ -1,6 +1,7 @@
 """Conversations in Postgres."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,6 +12,14 @@ from shared import sql
 from shared.db import Executor, Record
 
 queries = sql.load(__file__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How far one has gone through all conversations, None at their end, and how many were deleted on the way."""
+
+    last: tuple[UUID, UUID] | None
+    deleted: int
 
 
 async def find_many(executor: Executor, keys: Sequence[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], Conversation]:
@@ -102,6 +111,15 @@ async def lock(executor: Executor, user_id: UUID, conversation_id: UUID) -> None
         raise ConversationNotFound
     if deleted:
         raise ConversationDeleted
+
+
+async def delete_untouched(
+    executor: Executor, after: tuple[UUID, UUID], limit: int, untouched: timedelta, retention: timedelta
+) -> Seen:
+    """Look at the next conversations of all users, and delete those that nobody has touched for so long."""
+    row = await executor.fetch_one(queries.delete_untouched, *after, limit, untouched, retention)
+    assert row is not None  # noqa: S101 - it is joined to a row that is always there
+    return Seen((row["user_id"], row["id"]) if row["id"] else None, row["deleted"])
 
 
 def _conversation(row: Record) -> Conversation:

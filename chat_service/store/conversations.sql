@@ -151,3 +151,62 @@ deleted AS (
     DELETE FROM conversations AS c USING empty WHERE c.user_id = empty.user_id AND c.id = empty.id RETURNING c.id
 )
 SELECT count(*) FROM deleted;
+
+-- name: doom_erased
+-- Clean-up: all conversations of erased users are due to go.
+-- $1 how many
+-- index: erased_users_unfinished_idx, conversations_pkey
+WITH doomed AS (
+    SELECT c.user_id, c.id
+    FROM erased_users AS e
+    CROSS JOIN LATERAL (
+        SELECT user_id, id FROM conversations
+        WHERE user_id = e.user_id AND (purge_time IS NULL OR purge_time > now())
+        LIMIT $1
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS c
+    WHERE e.finish_time IS NULL AND e.erase_time > '-infinity'
+    ORDER BY e.erase_time
+    LIMIT $1
+),
+changed AS (
+    UPDATE conversations AS c
+    SET delete_time = coalesce(c.delete_time, now()), purge_time = now(), revision = c.revision + 1
+    FROM doomed
+    WHERE c.user_id = doomed.user_id AND c.id = doomed.id
+    RETURNING c.id
+)
+SELECT count(*) FROM changed;
+
+-- name: delete_untouched
+-- Goes through all conversations, and deletes those that nobody has touched for so long.
+-- $1 and $2 the user and the conversation to go on after, $3 how many, $4 how long, $5 how long each can be undeleted
+-- index: conversations_pkey
+WITH seen AS (
+    SELECT user_id, id, delete_time IS NULL AND update_time < now() - $4::interval AS untouched
+    FROM conversations
+    WHERE (user_id, id) > ($1, $2)
+    ORDER BY user_id, id
+    LIMIT $3
+),
+due AS (
+    SELECT c.user_id, c.id
+    FROM seen
+    CROSS JOIN LATERAL (
+        SELECT user_id, id FROM conversations
+        WHERE user_id = seen.user_id AND id = seen.id
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS c
+    WHERE seen.untouched
+),
+deleted AS (
+    UPDATE conversations AS c
+    SET revision = c.revision + 1, update_time = now(), delete_time = now(), purge_time = now() + $5::interval
+    FROM due
+    WHERE c.user_id = due.user_id AND c.id = due.id AND c.delete_time IS NULL AND c.update_time < now() - $4::interval
+    RETURNING c.id
+)
+SELECT
+    last.user_id, last.id, (SELECT count(*) FROM deleted) AS deleted
+FROM (SELECT) AS one
+LEFT JOIN LATERAL (SELECT user_id, id FROM seen ORDER BY user_id DESC, id DESC LIMIT 1) AS last ON true;

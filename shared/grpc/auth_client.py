@@ -4,15 +4,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import grpc
 import structlog
 
-from protos.auth.v1 import auth_service_pb2, auth_service_pb2_grpc, revocations_pb2
+from protos.auth.v1 import (
+    admin_service_pb2_grpc,
+    auth_service_pb2,
+    auth_service_pb2_grpc,
+    erasures_pb2,
+    revocations_pb2,
+)
 from shared import clock, jwks, service_keys
 from shared.errors import Unavailable
 from shared.grpc.errors import code_of
+from shared.grpc.values import timestamp
 from shared.jwks import PublicKey
 
 log = structlog.get_logger()
@@ -45,6 +54,7 @@ class AuthClient:
         """Call over a channel; without a key only what auth leaves open."""
         self._channel = channel
         self._stub = auth_service_pb2_grpc.AuthServiceStub(channel)
+        self._admin = admin_service_pb2_grpc.AdminServiceStub(channel)
         self._metadata = (service_keys.bearer(key),) if key else ()
         self.may_watch = bool(key)
 
@@ -68,6 +78,13 @@ class AuthClient:
             issuer=answer.issuer,
             max_age=answer.max_age.ToTimedelta().total_seconds(),
         )
+
+    async def erased_after(self, after: datetime | None) -> list[tuple[UUID, datetime]]:
+        """Who was erased after a moment and when, in that order; raises Unavailable."""
+        request = erasures_pb2.PullErasedUsersRequest(after_time=timestamp(after) if after else None)
+        with _as_unavailable():
+            answer = await self._admin.PullErasedUsers(request, timeout=ASK_SECONDS, metadata=self._metadata)
+        return [(UUID(one.user_id), one.erase_time.ToDatetime(UTC)) for one in answer.erased_users]
 
     async def watch(self, silence_seconds: float) -> AsyncGenerator[Watched, None]:
         """The stream of revocations, from its beginning; raises Unavailable when it ends or falls silent."""

@@ -98,8 +98,10 @@ async def test_every_query_of_a_user_reads_one_partition_of_each_table(connectio
         "list_waiting",
         "list_lapsed",
     }
+    of_erasure = {f"erased_users.{name}" for name in ("find_last", "insert_many", "find_oldest_unfinished", "finish")}
+    of_all = {"conversations.doom_erased", "conversations.delete_untouched"} | of_erasure
     for query in plans.queries("chat"):
-        if query.name.partition(".")[2] in shared_by_users:
+        if query.name.partition(".")[2] in shared_by_users or query.name in of_all:
             continue
         text = re.sub(r"\$1\b", f"'{ids.new_id()}'::uuid", query.text)
         text = re.sub(r"\$(\d+)", lambda match: f"${int(match.group(1)) - 1}", text)

@@ -37,6 +37,7 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
+from chat_service import erasures, retention
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
@@ -212,6 +213,9 @@ STATED = [
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
     ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
     ("deleted conversation", f"{default(ChatConfig, 'deleted_conversation_days')} days"),
+    ("conversation that nobody touches", f"{number(retention.MAX_BATCHES * cleanup.BATCH_ROWS)} are looked at"),
+    ("user whom auth has erased", f"within {number(erasures.PAUSE_SECONDS)} s"),
+    ("user whom auth has erased", f"after {erasures.TOKENS_LIVE // timedelta(hours=1)} hours"),
     ("question to auth about a token", f"{number(auth_client.ASK_SECONDS)} s"),
     ("silence of auth", f"{feed.SILENCE_SECONDS:.0f} s after"),
     ("copy of auth's public keys", f"at most once in {signatures._PAUSE_SECONDS:.0f} s"),
