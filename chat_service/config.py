@@ -7,7 +7,13 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from chat_service.prices import Prices
 from shared.config import Port, ServiceConfig, TlsFiles, check_random_key
+
+
+def _check_prices(path: Path) -> Path:
+    Prices.read(path)
+    return path
 
 
 class ChatConfig(ServiceConfig):
@@ -25,6 +31,7 @@ class ChatConfig(ServiceConfig):
     serve_through_outages: bool = True
     deleted_conversation_days: Annotated[float, Field(gt=0, le=365)] = 30
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    prices_file: Annotated[Path, AfterValidator(_check_prices)] | None = None
 
     @property
     def retention(self) -> timedelta:
