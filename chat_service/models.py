@@ -282,6 +282,17 @@ class ComponentChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentRestoration:
+    """A version whose content is wanted again. `from_version` is what the caller takes for the current one, if told."""
+
+    id: UUID
+    user_id: UUID
+    session_id: UUID
+    version: int
+    from_version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentList:
     """Which components to list: of a conversation, of a session, or of both; after an id."""
 
@@ -304,6 +315,16 @@ class ComponentVersion:
     content_hash: bytes
     session_id: UUID
     create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentVersionPair:
+    """Two versions to compare; the number 0 stands for the empty text before the first."""
+
+    former: int
+    former_content: str = field(repr=False)
+    latter: int
+    latter_content: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

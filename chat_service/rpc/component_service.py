@@ -56,6 +56,18 @@ class ComponentService(component_service_pb2_grpc.ComponentServiceServicer):
         found = await self._components.get_version(calls.principal().user_id, *parse.get_version(request))
         return pb.GetComponentVersionResponse(component_version=convert.component_version(found))
 
+    async def DiffComponentVersions(
+        self, request: pb.DiffComponentVersionsRequest, context: Context
+    ) -> pb.DiffComponentVersionsResponse:
+        pair, diff = await self._components.diff(*parse.diff(calls.principal(), request))
+        return convert.diff(pair, diff)
+
+    async def RestoreComponentVersion(
+        self, request: pb.RestoreComponentVersionRequest, context: Context
+    ) -> pb.RestoreComponentVersionResponse:
+        restored = await self._components.restore(parse.restore(calls.principal(), request))
+        return pb.RestoreComponentVersionResponse(component=convert.component(restored))
+
     async def DeleteComponent(self, request: pb.DeleteComponentRequest, context: Context) -> pb.DeleteComponentResponse:
         deleted = await self._components.delete(calls.principal().user_id, parse.component_id(request.component_id))
         return pb.DeleteComponentResponse(component=convert.component(deleted))

@@ -6,9 +6,11 @@ from typing import Final, assert_never
 
 from google.protobuf.duration_pb2 import Duration
 
+from chat_service.diffs import Diff
 from chat_service.models import (
     Component,
     ComponentVersion,
+    ComponentVersionPair,
     Conversation,
     ConversationSession,
     File,
@@ -23,6 +25,7 @@ from chat_service.models import (
     Usage,
 )
 from chat_service.rpc import json_values, metadata
+from protos.chat.v1 import component_service_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from shared.grpc.values import seconds_and_nanos, timestamp
 from shared.ids import text_of
@@ -147,6 +150,19 @@ def component_version(model: ComponentVersion) -> pb.ComponentVersion:
         session_id=text_of(model.session_id),
         create_time=timestamp(model.create_time),
     )
+
+
+def diff(pair: ComponentVersionPair, found: Diff) -> component_service_pb2.DiffComponentVersionsResponse:
+    """What differs between two versions."""
+    rendered = component_service_pb2.DiffComponentVersionsResponse(
+        from_version=pair.former,
+        to_version=pair.latter,
+        unified_diff=found.unified,
+        segments_left_out=found.segments is None,
+    )
+    for segment in found.segments or ():
+        rendered.segments.add(operation=segment.operation.value, text=segment.text)
+    return rendered
 
 
 def interaction(model: Interaction) -> pb.Interaction:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chat_service.errors import ComponentNotFound
-from chat_service.models import ComponentVersion, Page
+from chat_service.models import ComponentVersion, ComponentVersionPair, Page
 from chat_service.store.pages import MAX_PAGE_BYTES, cut
 from shared import sql
 from shared.db import Executor, Record
@@ -15,6 +15,27 @@ async def find(executor: Executor, user_id: UUID, component_id: UUID, version: i
     """One version."""
     row = await executor.fetch_one(queries.find, user_id, component_id, version)
     return _version(row) if row else None
+
+
+async def find_pair(
+    executor: Executor, user_id: UUID, component_id: UUID, former: int, latter: int
+) -> ComponentVersionPair | None:
+    """Two versions, where 0 is the current one as the latter and the one before as the former; None if one is missing.
+
+    Before the first version there is an empty text, of the number 0.
+    """
+    row = await executor.fetch_one(queries.find_pair, user_id, component_id, former, latter)
+    if row is None:
+        raise ComponentNotFound
+    former_content = row["former_content"] if row["former"] else ""
+    if former_content is None or row["latter_content"] is None:
+        return None
+    return ComponentVersionPair(
+        former=row["former"],
+        former_content=former_content,
+        latter=row["latter"],
+        latter_content=row["latter_content"],
+    )
 
 
 async def list_page(

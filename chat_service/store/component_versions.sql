@@ -5,6 +5,25 @@ SELECT component_id, version, content, content_hash, session_id, create_time
 FROM component_versions
 WHERE user_id = $1 AND component_id = $2 AND version = $3;
 
+-- name: find_pair
+-- Two versions to compare. No row says that there is no such component, no content that there is no such version.
+-- $1 user, $2 component, $3 the former version, or 0 for the one before the latter, $4 the latter, or 0 for the current
+-- index: components_pkey, component_versions_pkey
+SELECT p.former, a.content AS former_content, p.latter, b.content AS latter_content
+FROM (
+    SELECT
+        coalesce(nullif($4::integer, 0), version) AS latter,
+        coalesce(nullif($3::integer, 0), coalesce(nullif($4, 0), version) - 1) AS former
+    FROM components
+    WHERE user_id = $1 AND id = $2
+) AS p
+LEFT JOIN LATERAL (
+    SELECT content FROM component_versions WHERE user_id = $1 AND component_id = $2 AND version = p.former LIMIT 1
+) AS a ON true
+LEFT JOIN LATERAL (
+    SELECT content FROM component_versions WHERE user_id = $1 AND component_id = $2 AND version = p.latter LIMIT 1
+) AS b ON true;
+
 -- name: list_page
 -- The newest first. `before` counts the bytes of content in front of a version on the page, as in components.sql. No row at
 -- all says that there is no such component; the row of an empty page has no version.

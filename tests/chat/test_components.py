@@ -231,3 +231,54 @@ async def test_everything_wrong_with_a_question_is_told_at_once(ada):
     assert list(refused.violations) == ["component_id", "version"]
     refused = await failure(ada.ListComponentVersions(component_id="", page_token="x"))
     assert list(refused.violations) == ["component_id", "page_token"]
+
+
+async def test_a_former_version_is_restored_as_a_new_one(ada):
+    made = await ada.build(await ada.converse())
+    changed = (await ada.UpdateComponent(component=change(made, "second"))).component
+    elsewhere = ada.elsewhere()
+    restored = (await elsewhere.RestoreComponentVersion(component_id=made.id, version=1, etag=changed.etag)).component
+    assert (restored.version, restored.content, restored.content_hash) == (3, "first", made.content_hash)
+    assert restored.session_id == elsewhere.session_id
+    assert (await ada.GetComponent(component_id=made.id)).component == restored
+    assert [(v.version, v.content) for v in await versions(ada, made)] == [(3, "first"), (2, "second"), (1, "first")]
+
+
+async def test_restoring_what_is_current_makes_no_version(ada):
+    conversation = await ada.converse()
+    made = await ada.build(conversation)
+    before = (await ada.GetConversation(conversation_id=conversation.id)).conversation
+    assert (await ada.RestoreComponentVersion(component_id=made.id, version=1)).component == made
+    assert len(await versions(ada, made)) == 1
+    assert (await ada.GetConversation(conversation_id=conversation.id)).conversation == before
+
+
+async def test_a_restoration_from_a_stale_etag_is_refused(ada):
+    """R39. Of racing restorations and updates from one etag exactly one wins."""
+    made = await ada.build(await ada.converse())
+    changed = (await ada.UpdateComponent(component=change(made, "second"))).component
+    refused = await failure(ada.RestoreComponentVersion(component_id=made.id, version=1, etag=made.etag))
+    assert (refused.code, refused.reason) == (StatusCode.ABORTED, "ETAG_MISMATCH")
+    answers = await gather(
+        *(ada.RestoreComponentVersion(component_id=made.id, version=1, etag=changed.etag) for _ in range(8)),
+        *(ada.UpdateComponent(component=change(changed, str(number))) for number in range(8)),
+    )
+    assert len([answer for answer in answers if hasattr(answer, "component")]) == 1
+    assert [v.version for v in await versions(ada, made)] == [3, 2, 1]
+
+
+async def test_a_version_that_never_was_and_a_component_that_is_deleted_cannot_be_restored(ada):
+    made = await ada.build(await ada.converse())
+    refused = await failure(ada.RestoreComponentVersion(component_id=made.id, version=2))
+    assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "COMPONENT_VERSION_NOT_FOUND")
+    await ada.UpdateComponent(component=change(made, "second"))
+    await ada.DeleteComponent(component_id=made.id)
+    refused = await failure(ada.RestoreComponentVersion(component_id=made.id, version=1))
+    assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "COMPONENT_NOT_FOUND")
+    other = await ada.converse()
+    built = await ada.build(other)
+    await ada.DeleteConversation(conversation_id=other.id)
+    refused = await failure(ada.RestoreComponentVersion(component_id=built.id, version=1))
+    assert refused.reason == "CONVERSATION_DELETED"
+    refused = await failure(ada.RestoreComponentVersion(component_id="x", version=0))
+    assert list(refused.violations) == ["version", "component_id"]

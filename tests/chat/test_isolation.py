@@ -47,6 +47,7 @@ WITH: dict[str, dict[str, Any]] = {
     "CreateComponent": {"component": {"name": "other", "type": "text/tsx", "content": "mine now"}},
     "UpdateComponent": {"component": {"content": "mine now", "etag": "v1"}},
     "GetComponentVersion": {"version": 1},
+    "RestoreComponentVersion": {"version": 1},
     "RecordInteraction": {"interaction": {"model": "m", "state": FINISHED}},
 }
 

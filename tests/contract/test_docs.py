@@ -37,7 +37,7 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
-from chat_service import erasures, retention
+from chat_service import diffs, erasures, retention
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
@@ -208,6 +208,8 @@ STATED = [
     ("all parts of a message", f"{number(parts.MAX_BYTES)} bytes of UTF-8, and {message_parts.VALUE_BYTES} for each"),
     ("messages in BatchSendMessages", f"1 to {messages._MAX_MESSAGES}"),
     ("component: `name`, `type`", f"{components._MAX_NAME}, {components._MAX_TYPE} characters"),
+    ("segments of a diff", f"{number(diffs.MAX_SEGMENTS)}, and {number(diffs.MAX_RESPONSE_BYTES)} bytes"),
+    ("diffs that wait in a process, which makes one at a time", number(diffs._MAX_WAITING)),
     ("component: `content`", f"{number(components._MAX_CONTENT_BYTES)} bytes"),
     ("interaction: `model`, `finish_reason`, `price_version`", f"{interactions._MAX_MODEL}, "),
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),

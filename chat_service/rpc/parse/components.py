@@ -3,7 +3,7 @@
 from typing import Final
 from uuid import UUID
 
-from chat_service.models import ComponentChange, ComponentList, NewComponent
+from chat_service.models import ComponentChange, ComponentList, ComponentRestoration, NewComponent
 from chat_service.rpc.convert import component_version_of
 from chat_service.rpc.pages import Pages, Place
 from protos.chat.v1 import component_service_pb2 as pb
@@ -101,6 +101,33 @@ def get_version(request: pb.GetComponentVersionRequest) -> tuple[UUID, int]:
         violations.add("version", "must be at least 1")
     violations.done()
     return component, request.version
+
+
+def restore(principal: Principal, request: pb.RestoreComponentVersionRequest) -> ComponentRestoration:
+    """The version to restore."""
+    violations = Violations()
+    if request.version < 1:
+        violations.add("version", "must be at least 1")
+    wanted = ComponentRestoration(
+        id=violations.id("component_id", request.component_id),
+        user_id=principal.user_id,
+        session_id=principal.session_id,
+        version=request.version,
+        from_version=component_version_of(request.etag) if request.etag else None,
+    )
+    violations.done()
+    return wanted
+
+
+def diff(principal: Principal, request: pb.DiffComponentVersionsRequest) -> tuple[UUID, UUID, int, int]:
+    """Whose component, which, and the two versions."""
+    violations = Violations()
+    component = violations.id("component_id", request.component_id)
+    for field in ("from_version", "to_version"):
+        if getattr(request, field) < 0:
+            violations.add(field, "must not be negative")
+    violations.done()
+    return principal.user_id, component, request.from_version, request.to_version
 
 
 def _content(violations: Violations, content: str) -> str:

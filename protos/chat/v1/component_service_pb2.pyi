@@ -12,6 +12,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.chat.v1 import resources_pb2 as _resources_pb2
 import builtins as _builtins
 import sys
@@ -23,6 +24,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DiffOperation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DiffOperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DiffOperation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DIFF_OPERATION_UNSPECIFIED: _DiffOperation.ValueType  # 0
+    """Never sent."""
+    DIFF_OPERATION_EQUAL: _DiffOperation.ValueType  # 1
+    """It stands in both."""
+    DIFF_OPERATION_REMOVED: _DiffOperation.ValueType  # 2
+    """It stands in the former alone."""
+    DIFF_OPERATION_ADDED: _DiffOperation.ValueType  # 3
+    """It stands in the latter alone."""
+
+class DiffOperation(_DiffOperation, metaclass=_DiffOperationEnumTypeWrapper):
+    """What became of a piece of a text."""
+
+DIFF_OPERATION_UNSPECIFIED: DiffOperation.ValueType  # 0
+"""Never sent."""
+DIFF_OPERATION_EQUAL: DiffOperation.ValueType  # 1
+"""It stands in both."""
+DIFF_OPERATION_REMOVED: DiffOperation.ValueType  # 2
+"""It stands in the former alone."""
+DIFF_OPERATION_ADDED: DiffOperation.ValueType  # 3
+"""It stands in the latter alone."""
+Global___DiffOperation: _TypeAlias = DiffOperation  # noqa: Y015
 
 @_typing.final
 class CreateComponentRequest(_message.Message):
@@ -361,6 +390,160 @@ class GetComponentVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetComponentVersionResponse: _TypeAlias = GetComponentVersionResponse  # noqa: Y015
+
+@_typing.final
+class DiffComponentVersionsRequest(_message.Message):
+    """Which two versions to compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPONENT_ID_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    component_id: _builtins.str
+    """The component's id."""
+    from_version: _builtins.int
+    """The former version; 0 is the one before `to_version`. Before the first there is an empty text."""
+    to_version: _builtins.int
+    """The latter version; 0 is the current one. It may also be older than `from_version`."""
+    def __init__(
+        self,
+        *,
+        component_id: _builtins.str = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["component_id", b"component_id", "from_version", b"from_version", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffComponentVersionsRequest: _TypeAlias = DiffComponentVersionsRequest  # noqa: Y015
+
+@_typing.final
+class DiffComponentVersionsResponse(_message.Message):
+    """What differs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    UNIFIED_DIFF_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    SEGMENTS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    from_version: _builtins.int
+    """The former version; 0 stands for the empty text before the first."""
+    to_version: _builtins.int
+    """The latter version."""
+    unified_diff: _builtins.str
+    """The changed lines with three lines around them, in the unified format. Empty where the two are equal. Lines end
+    with U+000A alone.
+    """
+    segments_left_out: _builtins.bool
+    """Whether `segments` is empty because there would be more than 10,000, or more than 3,000,000 bytes in the response."""
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiffSegment]:
+        """Both texts word by word: what is equal and what was removed is the former, what is equal and what was added is the
+        latter, both whole and in order.
+        """
+
+    def __init__(
+        self,
+        *,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+        unified_diff: _builtins.str = ...,
+        segments: _abc.Iterable[Global___DiffSegment] | None = ...,
+        segments_left_out: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "segments", b"segments", "segments_left_out", b"segments_left_out", "to_version", b"to_version", "unified_diff", b"unified_diff"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffComponentVersionsResponse: _TypeAlias = DiffComponentVersionsResponse  # noqa: Y015
+
+@_typing.final
+class DiffSegment(_message.Message):
+    """A piece of two texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    operation: Global___DiffOperation.ValueType
+    """What became of it."""
+    text: _builtins.str
+    """The piece."""
+    def __init__(
+        self,
+        *,
+        operation: Global___DiffOperation.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffSegment: _TypeAlias = DiffSegment  # noqa: Y015
+
+@_typing.final
+class RestoreComponentVersionRequest(_message.Message):
+    """The version to restore."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPONENT_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    component_id: _builtins.str
+    """The component's id."""
+    version: _builtins.int
+    """The number of the version whose content is wanted again."""
+    etag: _builtins.str
+    """The component's etag. Where it is given, a component that has changed since is left as it is (ETAG_MISMATCH)."""
+    def __init__(
+        self,
+        *,
+        component_id: _builtins.str = ...,
+        version: _builtins.int = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["component_id", b"component_id", "etag", b"etag", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreComponentVersionRequest: _TypeAlias = RestoreComponentVersionRequest  # noqa: Y015
+
+@_typing.final
+class RestoreComponentVersionResponse(_message.Message):
+    """The component after the restoration."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPONENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def component(self) -> _resources_pb2.Component:
+        """With its new version and etag, or as it was where it had that content."""
+
+    def __init__(
+        self,
+        *,
+        component: _resources_pb2.Component | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreComponentVersionResponse: _TypeAlias = RestoreComponentVersionResponse  # noqa: Y015
 
 @_typing.final
 class DeleteComponentRequest(_message.Message):

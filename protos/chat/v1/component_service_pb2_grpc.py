@@ -65,6 +65,16 @@ class ComponentServiceStub:
                 request_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionResponse.FromString,
                 _registered_method=True)
+        self.DiffComponentVersions = channel.unary_unary(
+                '/chat.v1.ComponentService/DiffComponentVersions',
+                request_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsResponse.FromString,
+                _registered_method=True)
+        self.RestoreComponentVersion = channel.unary_unary(
+                '/chat.v1.ComponentService/RestoreComponentVersion',
+                request_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionResponse.FromString,
+                _registered_method=True)
         self.DeleteComponent = channel.unary_unary(
                 '/chat.v1.ComponentService/DeleteComponent',
                 request_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.DeleteComponentRequest.SerializeToString,
@@ -125,6 +135,24 @@ class ComponentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DiffComponentVersions(self, request, context):
+        """What differs between two versions of a component: by line, as a unified diff that `patch` applies, and by word. The
+        work is bounded: the more two long texts differ, the coarser the diff may be; it always leads from one to the other.
+        Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreComponentVersion(self, request, context):
+        """Makes the content of an earlier version the current one again, as a new version: nothing is lost. Content equal to
+        the current makes no new version, so a repeat changes nothing.
+        Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, CONVERSATION_DELETED, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteComponent(self, request, context):
         """Deletes a component. Its versions stay readable, its name becomes free, and it goes for good with its conversation.
         Deleting it again changes nothing.
@@ -166,6 +194,16 @@ def add_ComponentServiceServicer_to_server(servicer, server):
                     servicer.GetComponentVersion,
                     request_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionResponse.SerializeToString,
+            ),
+            'DiffComponentVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffComponentVersions,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsResponse.SerializeToString,
+            ),
+            'RestoreComponentVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreComponentVersion,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionResponse.SerializeToString,
             ),
             'DeleteComponent': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteComponent,
@@ -336,6 +374,60 @@ class ComponentService:
             '/chat.v1.ComponentService/GetComponentVersion',
             protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_component__service__pb2.GetComponentVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffComponentVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.ComponentService/DiffComponentVersions',
+            protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_component__service__pb2.DiffComponentVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreComponentVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.ComponentService/RestoreComponentVersion',
+            protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_component__service__pb2.RestoreComponentVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

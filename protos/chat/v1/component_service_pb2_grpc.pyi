@@ -45,6 +45,16 @@ class ComponentServiceStub:
     """One version of a component.
     Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND.
     """
+    DiffComponentVersions: _aio.UnaryUnaryMultiCallable[_component_service_pb2.DiffComponentVersionsRequest, _component_service_pb2.DiffComponentVersionsResponse]
+    """What differs between two versions of a component: by line, as a unified diff that `patch` applies, and by word. The
+    work is bounded: the more two long texts differ, the coarser the diff may be; it always leads from one to the other.
+    Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, OVERLOADED.
+    """
+    RestoreComponentVersion: _aio.UnaryUnaryMultiCallable[_component_service_pb2.RestoreComponentVersionRequest, _component_service_pb2.RestoreComponentVersionResponse]
+    """Makes the content of an earlier version the current one again, as a new version: nothing is lost. Content equal to
+    the current makes no new version, so a repeat changes nothing.
+    Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, CONVERSATION_DELETED, ETAG_MISMATCH.
+    """
     DeleteComponent: _aio.UnaryUnaryMultiCallable[_component_service_pb2.DeleteComponentRequest, _component_service_pb2.DeleteComponentResponse]
     """Deletes a component. Its versions stay readable, its name becomes free, and it goes for good with its conversation.
     Deleting it again changes nothing.
@@ -113,6 +123,28 @@ class ComponentServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_component_service_pb2.GetComponentVersionResponse]:
         """One version of a component.
         Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DiffComponentVersions(
+        self,
+        request: _component_service_pb2.DiffComponentVersionsRequest,
+        context: _aio.ServicerContext[_component_service_pb2.DiffComponentVersionsRequest, _abc.Awaitable[_component_service_pb2.DiffComponentVersionsResponse]],
+    ) -> _abc.Awaitable[_component_service_pb2.DiffComponentVersionsResponse]:
+        """What differs between two versions of a component: by line, as a unified diff that `patch` applies, and by word. The
+        work is bounded: the more two long texts differ, the coarser the diff may be; it always leads from one to the other.
+        Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, OVERLOADED.
+        """
+
+    @_abc_1.abstractmethod
+    def RestoreComponentVersion(
+        self,
+        request: _component_service_pb2.RestoreComponentVersionRequest,
+        context: _aio.ServicerContext[_component_service_pb2.RestoreComponentVersionRequest, _abc.Awaitable[_component_service_pb2.RestoreComponentVersionResponse]],
+    ) -> _abc.Awaitable[_component_service_pb2.RestoreComponentVersionResponse]:
+        """Makes the content of an earlier version the current one again, as a new version: nothing is lost. Content equal to
+        the current makes no new version, so a repeat changes nothing.
+        Errors: INVALID_FIELDS, COMPONENT_NOT_FOUND, COMPONENT_VERSION_NOT_FOUND, CONVERSATION_DELETED, ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
