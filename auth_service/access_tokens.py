@@ -46,7 +46,7 @@ class Minter:
 
     def mint(self, grant: Grant) -> tuple[str, datetime]:
         """A token and its expiry."""
-        now = int(clock.now().timestamp())
+        now = int(clock.timestamp())
         lifetime = int(self._lifetime.total_seconds() * (1 - random.random() * _JITTER))  # noqa: S311 - no secret
         expiry = min(now + lifetime, int(grant.session_expire_time.timestamp()))
         claims = {

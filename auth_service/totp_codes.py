@@ -28,7 +28,7 @@ def matching_step(secret: bytes | None, code: str) -> int | None:
     if secret is None:
         return None
     totp = pyotp.TOTP(secret.decode())
-    present = int(clock.now().timestamp()) // STEP_SECONDS
+    present = int(clock.timestamp()) // STEP_SECONDS
     matching = [
         step
         for step in range(present - DRIFT, present + DRIFT + 1)

@@ -7,7 +7,7 @@ spellings of the same token, duplicate claims, headers that point to keys, missi
 import base64
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -135,9 +135,9 @@ class TokenChecker:
     of the set, and nothing else has to be told. For that a kid must never name another key.
     """
 
-    def __init__(self, issuer: str, audience: str, now: Callable[[], float] = lambda: clock.now().timestamp()) -> None:
-        """Tokens of one issuer, for one audience, by a clock that gives seconds since 1970."""
-        self._issuer, self._audience, self._now = issuer, audience, now
+    def __init__(self, issuer: str, audience: str, ahead: float = 0.0) -> None:
+        """Tokens of one issuer, for one audience; `ahead` is by how many seconds the issuer's clock leads ours."""
+        self._issuer, self._audience, self.ahead = issuer, audience, ahead
         self._remembered: dict[bytes, Claims] = {}
 
     def check(self, token: str, keys: Mapping[str, PublicKey], audience: str = "") -> Claims:
@@ -154,7 +154,7 @@ class TokenChecker:
             if len(self._remembered) >= _REMEMBERED:
                 self._forget_expired()
             self._remembered[digest] = claims
-        if claims.expire_time + LEEWAY_SECONDS <= self._now():
+        if claims.expire_time + LEEWAY_SECONDS <= self._now:
             self._remembered.pop(digest, None)
             raise TokenRefused(Refusal.EXPIRED)
         if (audience or self._audience) not in claims.audiences:
@@ -173,15 +173,23 @@ class TokenChecker:
         if named.typ != TYPE or named.alg != key.algorithm or not key.verifies(signed.encode(), proof):
             raise TokenRefused(Refusal.INVALID)
         payload = _convert(stated, _Payload)
-        now = self._now()
-        if payload.exp + LEEWAY_SECONDS <= now:
-            raise TokenRefused(Refusal.EXPIRED)
-        if payload.iss != self._issuer or max(payload.iat, payload.nbf) - LEEWAY_SECONDS > now:
-            raise TokenRefused(Refusal.INVALID)
+        self._check_issue(payload)
         return _claims(payload, named.kid)
 
+    def _check_issue(self, payload: _Payload) -> None:
+        now = self._now
+        if payload.iss != self._issuer or max(payload.iat, payload.nbf) - LEEWAY_SECONDS > now:
+            raise TokenRefused(Refusal.INVALID)
+        if payload.exp + LEEWAY_SECONDS <= now:
+            raise TokenRefused(Refusal.EXPIRED)
+
+    @property
+    def _now(self) -> float:
+        """The issuer's clock: by another one tokens would expire too late, or begin too late."""
+        return clock.timestamp() + self.ahead
+
     def _forget_expired(self) -> None:
-        now = self._now()
+        now = self._now
         self._remembered = {digest: claims for digest, claims in self._remembered.items() if claims.expire_time > now}
         if len(self._remembered) >= _REMEMBERED:
             self._remembered.clear()

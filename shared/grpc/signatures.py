@@ -27,8 +27,8 @@ class Signatures:
         """Check nothing before the first heartbeat and the first key set."""
         self._auth, self._audience, self._background = auth, audience, background
         self._keys = PublicKeys(keys={}, version="", issuer="", max_age=0.0)
-        self._checker = TokenChecker(self._keys.issuer, audience, self._now)
-        self._told, self._ahead = "", 0.0
+        self._checker = TokenChecker(self._keys.issuer, audience)
+        self._told = ""
         self._begun = float("-inf")
         self._fetches: Batcher[None, None] = Batcher("key set", self._fetch_for_all)
         self.ready = asyncio.Event()
@@ -50,7 +50,7 @@ class Signatures:
 
     def hear(self, beat: Beat) -> None:
         """Learn which version of the key set counts, and auth's clock, by which tokens expire."""
-        self._told, self._ahead = beat.key_set_version, beat.ahead
+        self._told, self._checker.ahead = beat.key_set_version, beat.ahead
         if not self._current or clock.monotonic() - self._begun >= self._keys.max_age:
             self._background.spawn("key set", self._renew())
 
@@ -86,11 +86,7 @@ class Signatures:
 
     def _adopt(self, keys: PublicKeys) -> None:
         if keys.issuer != self._keys.issuer:
-            self._checker = TokenChecker(keys.issuer, self._audience, self._now)
+            self._checker = TokenChecker(keys.issuer, self._audience, self._checker.ahead)
         self._keys = keys
         if self._current:
             self.ready.set()
-
-    def _now(self) -> float:
-        """Auth's clock, as far as it is known: by another one tokens would expire too late, or begin too late."""
-        return clock.now().timestamp() + self._ahead
