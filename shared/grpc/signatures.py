@@ -33,18 +33,21 @@ class Signatures:
         self._fetches: Batcher[None, None] = Batcher("key set", self._fetch_for_all)
         self.ready = asyncio.Event()
 
-    async def claims(self, access_token: str) -> Claims | None:
-        """What a good token says, None where auth has to be asked; raises Unauthenticated."""
+    def claims(self, access_token: str) -> Claims | None:
+        """What a good token says, None where auth has to be asked; raises Unauthenticated, or UnknownKey."""
         if access_token.startswith(OPAQUE) or not self._current:
             return None
         try:
-            return self._check(access_token)
+            return self._checker.check(access_token, self._keys.keys)
         except UnknownKey:
-            pass
-        if not await self._renew():
-            return None
+            raise
+        except TokenRefused as refused:
+            raise Unauthenticated(inactive_reason=refused.refusal.value) from None
+
+    async def claims_by_newer_keys(self, access_token: str) -> Claims | None:
+        """The same of a token whose key was not known, once there is a newer key set."""
         try:
-            return self._check(access_token)
+            return self.claims(access_token) if await self._renew() else None
         except UnknownKey:
             return None
 
@@ -57,14 +60,6 @@ class Signatures:
     @property
     def _current(self) -> bool:
         return self._keys.version == self._told != ""
-
-    def _check(self, access_token: str) -> Claims:
-        try:
-            return self._checker.check(access_token, self._keys.keys)
-        except UnknownKey:
-            raise
-        except TokenRefused as refused:
-            raise Unauthenticated(inactive_reason=refused.refusal.value) from None
 
     async def _renew(self) -> bool:
         """Fetch the set, at most once a second whoever asks; False where that was not possible."""
