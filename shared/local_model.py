@@ -26,6 +26,8 @@ class LocalModel:
     """The model's server, with its log in one folder."""
 
     name = "smollm2-135m-instruct"
+    context_tokens = 2048
+    """How much it reads and writes in one answer."""
 
     def __init__(self, data_dir: Path, port: int, *, key: str) -> None:
         """Choose where the server logs, and the key that it asks for."""
@@ -70,7 +72,13 @@ class LocalModel:
         self._end_leftover()
         rotate(self.log)
         # The settings travel as the server's input: on the command line the key would show in ps.
-        told = {"weights": str(weights), "name": self.name, "key": self._key, "parent": os.getpid()}
+        told = {
+            "weights": str(weights),
+            "name": self.name,
+            "key": self._key,
+            "context_tokens": self.context_tokens,
+            "parent": os.getpid(),
+        }
         command = [sys.executable, "-m", _PROGRAM, str(self.port)]
         child = Child(command, log=self.log, environment=bare_environment(), folder=_ROOT, text=json.dumps(told))
         self._child = child

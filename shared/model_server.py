@@ -6,7 +6,6 @@ import sys
 import time
 from typing import Any
 
-_CONTEXT_TOKENS = 2048
 _AT_ONCE = 2
 _MOST_THREADS = 4
 _LOOK_SECONDS = 0.5
@@ -32,7 +31,7 @@ def _server(port: int, told: dict[str, Any]) -> Any:
     settings.model_alias = {told["name"]}
     settings.api_keys = [told["key"]]
     settings.hostnames, settings.port = ["127.0.0.1"], port
-    settings.n_parallel, settings.n_ctx = _AT_ONCE, _AT_ONCE * _CONTEXT_TOKENS
+    settings.n_parallel, settings.n_ctx = _AT_ONCE, _AT_ONCE * told["context_tokens"]
     # Half of the cores: the services are here too.
     threads = max(1, min(_MOST_THREADS, (os.cpu_count() or 1) // 2))
     settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads

@@ -39,6 +39,7 @@ class Stack:
     replica_pids: list[int] = field(default_factory=list)
     ready: bool
     model: str = ""
+    model_url: str = ""
     model_pid: int | None = None
     tls_dir: str | None = None
     service_key: str = field(default="", repr=False)

@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 
-import grpc
-from grpc_health.v1 import health_pb2
-
 from shared.embedded import LocalPostgres, LocalRedis, bootstrap
 from shared.local_model import LocalModel
 from shared.processes import Child, end_leftover, rotate, wait_until
@@ -26,11 +23,11 @@ from tools.ui import Failure, Refusal, say, step
 _MIGRATION_SECONDS = 300.0
 _HEALTHY_SECONDS = 60.0
 _GRACE_SECONDS = 20.0
-_HEALTH_NAMES = {"auth": "auth.v1.AuthService", "chat": "chat.v1.ConversationService"}
-_SECRETS = (
+_SERVICES = ("auth", "chat")
+SECRETS = (
     {"AUTH_SERVICE_KEYS", "CHAT_SERVICE_KEY"}
     | {f"{name}_{it}" for name in ("AUTH", "CHAT") for it in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "MASTER_KEY")}
-    | {"AUTH_SMTP_URL", "CHAT_PROVIDER_API_KEY"}
+    | {"AUTH_SMTP_URL", "CHAT_PROVIDER_API_KEY", "CHAT_PROVIDERS"}
 )
 _BAD_SETTING = 2
 _MAIL_FROM = "Parley <no-reply@parley.test>"
@@ -138,7 +135,11 @@ class _Start:
             self._await_health(services)
         answering = self._provider.await_ready()
         ready = replace(
-            started, ready=True, model=self._provider.model, model_pid=None if answering is None else answering.pid
+            started,
+            ready=True,
+            model=self._provider.model,
+            model_url=self._provider.local_url,
+            model_pid=None if answering is None else answering.pid,
         )
         self._folder.describe(ready)
         return Launch(
@@ -179,7 +180,7 @@ class _Start:
         return self._redis.url if self._redis is not None else self._settings.servers.redis_url or ""
 
     def _migrate(self, databases: Mapping[str, Database]) -> None:
-        children = {name: self._child(name, "migrate", databases[name]) for name in _HEALTH_NAMES}
+        children = {name: self._child(name, "migrate", databases[name]) for name in _SERVICES}
         wait_until(lambda: not any(child.running for child in children.values()), _MIGRATION_SECONDS)
         for name, child in children.items():
             if child.exit_code != 0:
@@ -200,7 +201,7 @@ class _Start:
         """The caller's environment, with the addresses and secrets that this service needs and no others."""
         service = service_of(name)
         prefix, listeners = service.upper(), {**self._settings.listeners, service: self._listeners[name]}
-        environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
+        environment = {key: value for key, value in os.environ.items() if key not in SECRETS}
         for other, listener in listeners.items():
             environment[f"{other.upper()}_HOST"] = listener.host
             environment[f"{other.upper()}_PORT"] = str(listener.port)
@@ -276,18 +277,7 @@ class _Start:
                 raise Failure(f"{name} does not become healthy. Its last lines, from {child.log}:{child.last_lines()}")
 
     def _healthy(self, name: str) -> bool:
-        # A channel of its own a try: a shared one would wait a second before it connects again.
-        request = health_pb2.HealthCheckRequest(service=_HEALTH_NAMES[service_of(name)])
-        with channels.blocking(self._listeners[name].target, self._tls_dir) as channel:
-            check = channel.unary_unary(
-                "/grpc.health.v1.Health/Check",
-                request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-                response_deserializer=health_pb2.HealthCheckResponse.FromString,
-            )
-            try:
-                return check(request, timeout=1.0).status == health_pb2.HealthCheckResponse.SERVING
-            except grpc.RpcError:
-                return False
+        return channels.healthy(self._listeners[name].target, self._tls_dir, service_of(name))
 
 
 def _replicas(first: Mapping[str, Listener], folder: DataFolder, count: int) -> dict[str, Listener]:

@@ -9,6 +9,20 @@ from tools.settings import Settings
 from tools.ui import say
 
 _ADVICE = "Generate needs a provider: set CHAT_PROVIDER_URL, as the README says. Everything else works."
+_KEY = "model-key"
+_KEYS = ("CHAT_PROVIDER_API_KEY", "CHAT_PROVIDERS")
+
+
+def environment(model: str, local_url: str, folder: DataFolder) -> dict[str, str]:
+    """What chat is told of a local model; of others the keys, which the rest of the environment goes without."""
+    if not local_url:
+        return {name: os.environ[name] for name in _KEYS if os.environ.get(name)}
+    return {
+        "CHAT_PROVIDER_URL": local_url,
+        "CHAT_PROVIDER_API_KEY": folder.secret(_KEY),
+        "CHAT_PROVIDER_MODEL": model,
+        "CHAT_PROVIDER_CONTEXT_TOKENS": str(LocalModel.context_tokens),
+    }
 
 
 class Provider:
@@ -17,12 +31,12 @@ class Provider:
     def __init__(self, settings: Settings, folder: DataFolder, *, wanted: bool) -> None:
         """Choose it; wanted=False is for a stack that asks no model, and has no local one."""
         self._local: LocalModel | None = None
-        self._key = folder.secret("model-key")
+        self._folder = folder
         self._missing = False
-        self._own = settings.servers.provider_url is not None
+        self._own = settings.servers.provider
         if wanted and settings.local_model and not self._own:
             if LocalModel.available():
-                self._local = LocalModel(folder.path / "model", folder.port("model"), key=self._key)
+                self._local = LocalModel(folder.path / "model", folder.port("model"), key=folder.secret(_KEY))
             else:
                 self._missing = True
 
@@ -33,16 +47,14 @@ class Provider:
             return os.environ.get("CHAT_PROVIDER_MODEL", "")
         return self._local.name if self._local is not None else ""
 
+    @property
+    def local_url(self) -> str:
+        """Where a local one answers; empty where there is none."""
+        return self._local.url if self._local is not None else ""
+
     def environment(self) -> dict[str, str]:
         """What chat is told of it."""
-        if self._local is None:
-            key = os.environ.get("CHAT_PROVIDER_API_KEY")
-            return {"CHAT_PROVIDER_API_KEY": key} if key else {}
-        return {
-            "CHAT_PROVIDER_URL": self._local.url,
-            "CHAT_PROVIDER_API_KEY": self._key,
-            "CHAT_PROVIDER_MODEL": self._local.name,
-        }
+        return environment(self.model, self.local_url, self._folder)
 
     def begin(self) -> None:
         """Start a local one, and do not wait for it: it loads while the rest starts."""

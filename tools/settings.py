@@ -48,12 +48,12 @@ class Database:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Servers:
-    """Postgres, Redis, a mail server and a model of somebody else's to use; None where the stack runs its own."""
+    """What of somebody else's is used: Postgres, Redis, a mail server, and whether models."""
 
     databases: Mapping[str, Database] | None = None
     redis_url: str | None = field(default=None, repr=False)
     smtp_url: str | None = field(default=None, repr=False)
-    provider_url: str | None = None
+    provider: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
             databases=_databases(environment),
             redis_url=environment.get("REDIS_URL") or None,
             smtp_url=environment.get("AUTH_SMTP_URL") or None,
-            provider_url=environment.get("CHAT_PROVIDER_URL") or None,
+            provider=bool(environment.get("CHAT_PROVIDER_URL") or environment.get("CHAT_PROVIDERS")),
         ),
         tls_dir=_tls_dir(environment),
         local_model=_flag(environment, "PARLEY_LOCAL_MODEL", default=True),

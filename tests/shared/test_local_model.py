@@ -1,5 +1,6 @@
-"""The local model as a real process; what it says is for tests/system/test_local_model.py."""
+"""The local model as a real process; through Generate it speaks in tests/system/test_local_model.py."""
 
+import json
 import os
 import signal
 import socket
@@ -7,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import openai
 import psutil
 import pytest
+from openai.types.chat import ChatCompletionChunk
 
 from shared import local_model
 from shared.embedded import EmbeddedError, free_port, scratch_folder
@@ -54,6 +57,39 @@ def test_it_asks_for_its_key_which_does_not_show_in_the_list_of_processes(model:
     messages = [{"role": "user", "content": "Shade?"}]
     with client(model, "another") as it, pytest.raises(openai.AuthenticationError):
         it.chat.completions.create(model=model.name, messages=messages, max_tokens=1)  # type: ignore[arg-type]
+
+
+def ask(model: LocalModel, text: str, **options: Any) -> list[ChatCompletionChunk]:
+    with client(model) as it:
+        messages = [{"role": "user", "content": text}]
+        told = {"model": model.name, "messages": messages, "temperature": 0, "stream": True} | options
+        return list(it.chat.completions.create(**told, stream_options={"include_usage": True}))
+
+
+def said(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def test_it_answers_in_pieces_and_says_what_it_used(model: LocalModel) -> None:
+    chunks = ask(model, "Name three plants that grow in the shade.", max_tokens=24)
+    assert len([chunk for chunk in chunks if chunk.choices]) > 10
+    assert said(chunks)
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert usage.completion_tokens == 24
+    assert usage.prompt_tokens > 10
+
+
+def test_it_answers_by_a_schema(model: LocalModel) -> None:
+    schema = {"type": "object", "properties": {"count": {"type": "integer"}}, "required": ["count"]}
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    chunks = ask(model, "How many plants?", max_tokens=40, response_format=form)
+    assert isinstance(json.loads(said(chunks))["count"], int)
+
+
+def test_a_prompt_longer_than_it_can_read_is_refused(model: LocalModel) -> None:
+    with pytest.raises(openai.BadRequestError, match=str(model.context_tokens)):
+        ask(model, "shade " * (model.context_tokens + 1))
 
 
 def test_it_begins_without_waiting_and_stops_within_a_moment(folder: Path) -> None:
