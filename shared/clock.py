@@ -7,9 +7,14 @@ import time
 from datetime import UTC, datetime
 
 
+def timestamp() -> float:
+    """The wall clock, in seconds since 1970."""
+    return time.time()
+
+
 def now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
+    """The same as a moment, in UTC, which takes five times as long to learn."""
+    return datetime.fromtimestamp(timestamp(), UTC)
 
 
 def monotonic() -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import jwt
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -41,6 +42,10 @@ class PublicKey:
 
     algorithm: str
     material: PublicKeyMaterial
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether the signature is of this message, by this key."""
+        return bool(jwt.get_algorithm_by_name(self.algorithm).verify(message, self.material, signature))
 
 
 def key_set(jwks: Iterable[Jwk]) -> dict[str, PublicKey]:

@@ -65,7 +65,7 @@ class RateLimiter:
     async def _refuse(self, limit: Limit, item: RateLimitItemPerSecond, name: str) -> None:
         metrics.rate_limited.labels(limit.name).inc()
         stats = await self._either(lambda limiter: limiter.get_window_stats(item, name))
-        raise RateLimited(limit=limit.name, retry_after=max(stats.reset_time - clock.now().timestamp(), 1.0))
+        raise RateLimited(limit=limit.name, retry_after=max(stats.reset_time - clock.timestamp(), 1.0))
 
     def _item(self, limit: Limit, subject: tuple[str, ...]) -> tuple[RateLimitItemPerSecond, str]:
         hashed = crypto.mac(self._key, "\n".join(subject).encode()).hex()[:32]
@@ -115,7 +115,7 @@ class LinkStorage(Storage):
     async def get_expiry(self, key: str) -> float:
         """When the window ends, in seconds since the epoch."""
         remaining = await self._link.command("PTTL", _PREFIX + key)
-        return clock.now().timestamp() + max(int(remaining), 0) / 1000
+        return clock.timestamp() + max(int(remaining), 0) / 1000
 
     async def clear(self, key: str) -> None:
         """Forget the count."""

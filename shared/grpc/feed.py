@@ -88,7 +88,7 @@ class RevocationFeed:
 
 def _beat(asked: float, message: revocations_pb2.Heartbeat) -> Beat:
     as_of = asked + _seconds(message.elapsed.seconds, message.elapsed.nanos)
-    then = clock.now().timestamp() - (clock.monotonic() - as_of)
+    then = clock.timestamp() - (clock.monotonic() - as_of)
     epoch = message.cache_epoch
     return Beat(
         as_of=as_of,

@@ -27,44 +27,39 @@ class Signatures:
         """Check nothing before the first heartbeat and the first key set."""
         self._auth, self._audience, self._background = auth, audience, background
         self._keys = PublicKeys(keys={}, version="", issuer="", max_age=0.0)
-        self._checker = TokenChecker(self._keys.issuer, audience, self._now)
-        self._told, self._ahead = "", 0.0
+        self._checker = TokenChecker(self._keys.issuer, audience)
+        self._told = ""
         self._begun = float("-inf")
         self._fetches: Batcher[None, None] = Batcher("key set", self._fetch_for_all)
         self.ready = asyncio.Event()
 
-    async def claims(self, access_token: str) -> Claims | None:
-        """What a good token says, None where auth has to be asked; raises Unauthenticated."""
+    def claims(self, access_token: str) -> Claims | None:
+        """What a good token says, None where auth has to be asked; raises Unauthenticated, or UnknownKey."""
         if access_token.startswith(OPAQUE) or not self._current:
             return None
-        try:
-            return self._check(access_token)
-        except UnknownKey:
-            pass
-        if not await self._renew():
-            return None
-        try:
-            return self._check(access_token)
-        except UnknownKey:
-            return None
-
-    def hear(self, beat: Beat) -> None:
-        """Learn which version of the key set counts, and auth's clock, by which tokens expire."""
-        self._told, self._ahead = beat.key_set_version, beat.ahead
-        if not self._current or clock.monotonic() - self._begun >= self._keys.max_age:
-            self._background.spawn("key set", self._renew())
-
-    @property
-    def _current(self) -> bool:
-        return self._keys.version == self._told != ""
-
-    def _check(self, access_token: str) -> Claims:
         try:
             return self._checker.check(access_token, self._keys.keys)
         except UnknownKey:
             raise
         except TokenRefused as refused:
             raise Unauthenticated(inactive_reason=refused.refusal.value) from None
+
+    async def claims_by_newer_keys(self, access_token: str) -> Claims | None:
+        """The same of a token whose key was not known, once there is a newer key set."""
+        try:
+            return self.claims(access_token) if await self._renew() else None
+        except UnknownKey:
+            return None
+
+    def hear(self, beat: Beat) -> None:
+        """Learn which version of the key set counts, and auth's clock, by which tokens expire."""
+        self._told, self._checker.ahead = beat.key_set_version, beat.ahead
+        if not self._current or clock.monotonic() - self._begun >= self._keys.max_age:
+            self._background.spawn("key set", self._renew())
+
+    @property
+    def _current(self) -> bool:
+        return self._keys.version == self._told != ""
 
     async def _renew(self) -> bool:
         """Fetch the set, at most once a second whoever asks; False where that was not possible."""
@@ -86,11 +81,7 @@ class Signatures:
 
     def _adopt(self, keys: PublicKeys) -> None:
         if keys.issuer != self._keys.issuer:
-            self._checker = TokenChecker(keys.issuer, self._audience, self._now)
+            self._checker = TokenChecker(keys.issuer, self._audience, self._checker.ahead)
         self._keys = keys
         if self._current:
             self.ready.set()
-
-    def _now(self) -> float:
-        """Auth's clock, as far as it is known: by another one tokens would expire too late, or begin too late."""
-        return clock.now().timestamp() + self._ahead

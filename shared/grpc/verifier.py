@@ -7,6 +7,7 @@ from uuid import UUID
 
 from protos.auth.v1 import auth_service_pb2, resources_pb2
 from shared import metrics
+from shared.access_tokens import UnknownKey
 from shared.batch import Batcher
 from shared.calls import Principal
 from shared.errors import Unauthenticated, Unavailable
@@ -72,7 +73,10 @@ class LocalVerifier:
         """Who is calling."""
         if self._keys is not None and access_token.startswith(API_KEY_PREFIX):
             return await self._verify_key(self._keys, access_token)
-        claims = await self._signatures.claims(access_token)
+        try:
+            claims = self._signatures.claims(access_token)
+        except UnknownKey:
+            claims = await self._signatures.claims_by_newer_keys(access_token)
         found = None if claims is None else await self._sessions.principal(claims)
         if found is not None:
             return found

@@ -31,7 +31,7 @@ class Watch:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         seconds = int(datetime.now(UTC).timestamp()) - BEHIND
         self.moment = datetime.fromtimestamp(seconds - seconds % STEP, UTC)
-        monkeypatch.setattr(clock, "now", lambda: self.moment)
+        monkeypatch.setattr(clock, "timestamp", lambda: self.moment.timestamp())  # noqa: PLW0108 - it moves
 
     def turn(self, seconds: float = STEP) -> None:
         self.moment += timedelta(seconds=seconds)

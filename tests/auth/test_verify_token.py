@@ -109,6 +109,8 @@ MALFORMED: dict[str, Callable[[Forge], str]] = {
     "claims that are no JSON": lambda f: f.raw(f.header, b"{sub: 1}"),
     "claims with something behind": lambda f: f.raw(f.header, json.dumps(f.claims).encode() + b"{}"),
     "claims that are no UTF-8": lambda f: f.raw(f.header, b'{"sub": "\xff"}'),
+    "claims in UTF-16": lambda f: f.raw(f.header, json.dumps(f.claims).encode("utf-16")),
+    "claims behind a byte order mark": lambda f: f.raw(f.header, json.dumps(f.claims).encode("utf-8-sig")),
     "a header that is null": lambda f: f.raw(None, f.claims),
     "deeply nested": lambda f: f.raw(f.header, b"[" * 2000),
     "a number of 2,000 digits": lambda f: f.raw(f.header, b'{"exp": ' + b"9" * 2000 + b"]"),

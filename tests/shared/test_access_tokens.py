@@ -68,9 +68,9 @@ def test_a_token_is_good_until_the_leeway_is_over() -> None:
 def test_a_remembered_token_expires_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     checking, token = checker(), make()
     end = checking.check(token, KEYS).expire_time
-    monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(end + LEEWAY_SECONDS - 1, UTC))
+    monkeypatch.setattr(clock, "timestamp", lambda: end + LEEWAY_SECONDS - 1)
     assert checking.check(token, KEYS).user_id == USER
-    monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(end + LEEWAY_SECONDS, UTC))
+    monkeypatch.setattr(clock, "timestamp", lambda: end + LEEWAY_SECONDS)
     assert refusal(token, checking) is Refusal.EXPIRED
     assert checking._remembered == {}
 
@@ -107,12 +107,12 @@ def test_a_token_that_was_refused_once_is_good_when_its_key_is_known() -> None:
 
 def test_what_is_remembered_is_bounded_and_the_expired_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access_tokens, "_REMEMBERED", 3)
-    checking = checker()
+    checking, real = checker(), clock.timestamp
     lasting = make(jti="lasting")
     short = [make(jti=str(number), exp=int(time.time()) + 5) for number in range(2)]
     for token in (lasting, *short):
         checking.check(token, KEYS)
-    monkeypatch.setattr(clock, "now", lambda: datetime.fromtimestamp(time.time() + 60, UTC))
+    monkeypatch.setattr(clock, "timestamp", lambda: real() + 60)
     checking.check(make(jti="next"), KEYS)
     assert checking.check(lasting, KEYS).token_id == "lasting"
     for number in range(10):

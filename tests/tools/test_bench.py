@@ -70,12 +70,13 @@ async def test_a_service_that_verifies_itself_is_measured(auth: Auth):
     tokens = [(await auth.log_in()).tokens.access_token for _ in range(3)]
     auth_target = f"127.0.0.1:{auth.server.port}"
     async with verifying(auth_target=auth_target, audience="chat", key=SERVICE_KEY) as verifier:
-        warm, cold = await local_check.cost(verifier, tokens, warm_runs=100)
+        warm, cold, signature = await local_check.cost(verifier, tokens, rounds=1, warm_runs=100)
         assert 0 < warm.value < cold.value
+        assert signature.value > 0
         to = cast("Clients", SimpleNamespace(auth=auth.auth))
         median, p99, longest = await local_check.delay(verifier, to, [made.user.email] * 3, PASSWORD)
         assert 0 < median.value <= p99.value <= longest.value
-    assert [check.budget for check in (warm, cold, p99)] == [5.0, 250.0, 100.0]
+    assert [check.budget for check in (warm, cold, signature, p99)] == [5.0, 250.0, None, 100.0]
 
 
 async def test_chat_is_measured_with_and_without_authentication(auth: Auth, servers: Servers):
