@@ -32,6 +32,7 @@ class ChatConfig(ServiceConfig):
     deleted_conversation_days: Annotated[float, Field(gt=0, le=365)] = 30
     retention_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
     prices_file: Annotated[Path, AfterValidator(_check_prices)] | None = None
+    streams_per_user: Annotated[int, Field(ge=1, le=1_000)] = 32
 
     @property
     def retention(self) -> timedelta:

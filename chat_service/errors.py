@@ -15,6 +15,18 @@ class ConversationDeleted(ServiceError):
     code = Code.FAILED_PRECONDITION
 
 
+class TooManyStreams(ServiceError):
+    """The user has as many streams open as they may: end one, or wait."""
+
+    code = Code.RESOURCE_EXHAUSTED
+
+
+class CursorUnknown(ServiceError):
+    """The cursor is of a state that the conversation never reached: begin anew without one."""
+
+    code = Code.FAILED_PRECONDITION
+
+
 class MessageNotFound(ServiceError):
     """There is no such message."""
 

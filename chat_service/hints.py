@@ -12,11 +12,11 @@ from uuid import UUID
 
 from chat_service.live import Live
 
-_CHANGE: Final = Struct(">16sq")
+_HINT: Final = Struct(">16sq")
 _MOST_IN_MESSAGE: Final = 100
 
 
-class Change(NamedTuple):
+class Hint(NamedTuple):
     """A conversation, and the revision that it has reached."""
 
     conversation_id: UUID
@@ -39,7 +39,7 @@ class Hints:
         of_user[conversation_id] = max(revision, of_user.get(conversation_id, 0))
 
     @contextlib.contextmanager
-    def watching(self, user_id: UUID, hear: Callable[[Change | None], None]) -> Iterator[None]:
+    def watching(self, user_id: UUID, hear: Callable[[Hint | None], None]) -> Iterator[None]:
         """Call `hear` with each change of the user's conversations, or with None where some may have been missed."""
 
         def take(payload: bytes | None) -> None:
@@ -52,7 +52,7 @@ class Hints:
     def _tell(self) -> None:
         changed, self._changed = self._changed, {}
         for user_id, conversations in changed.items():
-            packed = [_CHANGE.pack(home.bytes, revision) for home, revision in conversations.items()]
+            packed = [_HINT.pack(home.bytes, revision) for home, revision in conversations.items()]
             for begin in range(0, len(packed), _MOST_IN_MESSAGE):
                 self._live.publish(_channel(user_id), b"".join(packed[begin : begin + _MOST_IN_MESSAGE]))
 
@@ -61,9 +61,9 @@ def _channel(user_id: UUID) -> str:
     return f"user:{user_id}"
 
 
-def _read(payload: bytes) -> Iterator[Change]:
+def _read(payload: bytes) -> Iterator[Hint]:
     """What another replica says; of a message that it cannot have meant, nothing."""
-    if len(payload) % _CHANGE.size:
+    if len(payload) % _HINT.size:
         return
-    for home, revision in _CHANGE.iter_unpack(payload):
-        yield Change(UUID(bytes=home), revision)
+    for home, revision in _HINT.iter_unpack(payload):
+        yield Hint(UUID(bytes=home), revision)

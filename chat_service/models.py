@@ -14,6 +14,7 @@ from shared import ids
 T = TypeVar("T")
 
 TRUNK = 1
+_NO_ID = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -418,3 +419,45 @@ class InteractionList:
     session_id: UUID | None
     after: UUID | None
     size: int
+
+
+class ChangeKind(IntEnum):
+    """What a row is that a change has touched; changes of one revision are told in this order."""
+
+    NONE = 0
+    MESSAGE = 1
+    COMPONENT = 2
+    INTERACTION = 3
+    CONVERSATION_SESSION = 4
+    END = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A row of a conversation, the revision that touched it last, and about how many bytes it costs to read."""
+
+    kind: ChangeKind
+    revision: int
+    id: UUID
+    weight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A place in a conversation's history: behind a revision, or behind one row within it.
+
+    `settings` is a digest of the conversation's own settings as they were told last; zeros where they were not.
+    """
+
+    revision: int
+    kind: ChangeKind = ChangeKind.END
+    id: UUID = _NO_ID
+    settings: bytes = bytes(8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """That everything has been told that there was."""
+
+
+ConversationEvent: TypeAlias = Conversation | Message | Component | Interaction | ConversationSession | Synced

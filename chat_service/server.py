@@ -11,6 +11,7 @@ from chat_service import cleanup, erasures, retention
 from chat_service.components import Components
 from chat_service.config import ChatConfig
 from chat_service.conversation_sessions import ConversationSessions
+from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
 from chat_service.erasures import Erasures
 from chat_service.hints import Hints
@@ -23,6 +24,7 @@ from chat_service.rpc.conversation_service import ConversationService
 from chat_service.rpc.interaction_service import InteractionService
 from chat_service.rpc.message_service import MessageService
 from chat_service.rpc.pages import Pages
+from chat_service.streams import POLL_SECONDS, Streams
 from protos.chat.v1 import (
     component_service_pb2,
     component_service_pb2_grpc,
@@ -95,7 +97,11 @@ def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> N
 def _services(config: ChatConfig, held: Resources, hints: Hints) -> list[Service]:
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
     links = ConversationSessions(held.database, hints)
-    conversations = ConversationService(Conversations(held.database, hints, config.retention), links, pages)
+    streams = Streams(config.streams_per_user)
+    held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
+    held.background.spawn("end of streams", streams.end_with(held.ending))
+    watches = ConversationWatches(held.database, streams, hints)
+    conversations = ConversationService(Conversations(held.database, hints, config.retention), links, watches, pages)
     messages = MessageService(Messages(held.database, hints), pages)
     components = ComponentService(Components(held.database, hints), pages)
     interactions = InteractionService(Interactions(held.database, hints), pages)

@@ -18,6 +18,7 @@ cache_invalidations = Counter("parley_cache_invalidations", "Invalidations by th
 cache_trusted = Gauge("parley_cache_trusted", "1 while this process serves from the shared cache.")
 redis_errors = Counter("parley_redis_errors", "Exchanges with Redis that failed.", ["error"])
 redis_batch = Histogram("parley_redis_batch", "Commands in one exchange with Redis.", buckets=_SIZES)
+streams = Gauge("parley_streams", "Streams that last and are open.")
 live_messages = Counter("parley_live_messages", "Messages between replicas over Redis, by direction.", ["direction"])
 batch_size = Histogram("parley_batch_size", "Items in one batch.", ["batch"], buckets=_SIZES)
 hash_seconds = Histogram("parley_hash_seconds", "Time to hash one password.", buckets=_FAST)

@@ -13,6 +13,7 @@ import grpc
 from chat_service import server
 from chat_service.config import ChatConfig
 from protos.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
+from protos.auth.v1 import resources_pb2 as auth_resources_pb2
 from protos.chat.v1 import (
     component_service_pb2,
     component_service_pb2_grpc,
@@ -37,6 +38,10 @@ USER = resources_pb2.ROLE_USER
 ASSISTANT = resources_pb2.ROLE_ASSISTANT
 
 
+# Sign-ins that the stand-in auth no longer believes.
+ENDED: set[str] = set()
+
+
 class StandInAuth(auth_service_pb2_grpc.AuthServiceServicer):
     """Believes every token of the form user:session, so that a test can be anybody."""
 
@@ -45,6 +50,9 @@ class StandInAuth(auth_service_pb2_grpc.AuthServiceServicer):
         return auth_service_pb2.BatchVerifyTokensResponse(results=results)
 
     def _result(self, user_id, session_id):
+        if session_id in ENDED:
+            revoked = auth_resources_pb2.INACTIVE_REASON_REVOKED
+            return auth_service_pb2.VerifyTokenResponse(active=False, inactive_reason=revoked)
         result = auth_service_pb2.VerifyTokenResponse(active=True, user_id=user_id, session_id=session_id)
         result.expire_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=10))
         return result

@@ -34,9 +34,9 @@ class Failure:
 
 
 async def failure(call: Awaitable[object]) -> Failure:
-    """The failure of a call that must fail; every one of ours carries a reason."""
+    """The failure of a call that must fail, of a stream before it gives anything; each of ours carries a reason."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
+        await (call.read() if isinstance(call, grpc.aio.UnaryStreamCall) else call)
     return unpacked(caught.value)
 
 

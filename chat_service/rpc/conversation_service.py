@@ -1,16 +1,19 @@
 """chat.v1.ConversationService."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from grpc.aio import ServicerContext
 
 from chat_service.conversation_sessions import ConversationSessions
+from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
-from chat_service.rpc import convert
+from chat_service.rpc import convert, live
 from chat_service.rpc.pages import Pages
 from chat_service.rpc.parse import conversations as parse
 from protos.chat.v1 import conversation_service_pb2 as pb
-from protos.chat.v1 import conversation_service_pb2_grpc
+from protos.chat.v1 import conversation_service_pb2_grpc, live_pb2
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -19,9 +22,11 @@ Context = ServicerContext[Any, Any]
 class ConversationService(conversation_service_pb2_grpc.ConversationServiceServicer):
     """The caller's conversations, and the sign-ins that take part in them."""
 
-    def __init__(self, conversations: Conversations, links: ConversationSessions, pages: Pages) -> None:
+    def __init__(
+        self, conversations: Conversations, links: ConversationSessions, watches: ConversationWatches, pages: Pages
+    ) -> None:
         """Serve with these rules."""
-        self._conversations, self._links, self._pages = conversations, links, pages
+        self._conversations, self._links, self._watches, self._pages = conversations, links, watches, pages
 
     async def CreateConversation(
         self, request: pb.CreateConversationRequest, context: Context
@@ -77,3 +82,12 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
     async def MarkRead(self, request: pb.MarkReadRequest, context: Context) -> pb.MarkReadResponse:
         link = await self._links.mark_read(calls.principal(), *parse.mark_read(request))
         return pb.MarkReadResponse(conversation_session=convert.conversation_session(link))
+
+    async def WatchConversation(
+        self, request: live_pb2.WatchConversationRequest, context: Context
+    ) -> AsyncIterator[live_pb2.WatchConversationResponse]:
+        conversation_id, after = live.watch_conversation(request)
+        watching = self._watches.watch(calls.principal().user_id, conversation_id, after)
+        async with aclosing(watching) as told:
+            async for place, event in told:
+                yield live.conversation_event(conversation_id, place, event)

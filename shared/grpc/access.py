@@ -1,5 +1,6 @@
 """Who may call what. Each RPC declares its access in the proto; one that does not keeps the server from starting."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -9,12 +10,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from protos.options.v1 import access_pb2
 from shared import clock
 from shared.calls import Principal
-from shared.errors import PermissionDenied, StepUpRequired, Unauthenticated
+from shared.errors import PermissionDenied, StepUpRequired, Unauthenticated, Unavailable
 from shared.grpc.chain import Proceed, ServedCall
 from shared.grpc.verifier import Verifier
 from shared.identity import SessionKind
 
 STEP_UP_SECONDS: Final = 600
+# How often the caller of a stream is checked again, and for how long nobody needs to be able to tell.
+LOOK_SECONDS: Final = 2.0
+DOUBT_SECONDS: Final = 10.0
 Access: TypeAlias = "access_pb2.Access.ValueType"
 _BEARER: Final = "bearer "
 _ROLES: Final = {access_pb2.ACCESS_SERVICE: "service", access_pb2.ACCESS_ADMIN: "admin"}
@@ -35,6 +39,7 @@ class MethodRule:
     role: str | None = None
     scope: str = ""
     step_up: bool = False
+    lasting: bool = False
 
     @classmethod
     def of(cls, method: MethodDescriptor, undeclared: Access = access_pb2.ACCESS_UNSPECIFIED) -> "MethodRule":
@@ -49,6 +54,7 @@ class MethodRule:
             role=_ROLES.get(access),
             scope=options[access_pb2.scope],
             step_up=options[access_pb2.step_up],
+            lasting=options[access_pb2.lasting],
         )
 
     def for_services(self) -> "MethodRule":
@@ -103,9 +109,42 @@ class CheckAccess:
         if rule.public:
             served.call.presented_token = _presented(served.text("authorization"))
         else:
-            served.call.principal = principal = await self._verifier.verify(bearer_token(served.text("authorization")))
+            token = bearer_token(served.text("authorization"))
+            served.call.principal = principal = await self._verifier.verify(token)
             rule.check(principal)
+            if rule.lasting:
+                await self._while_good(token, rule, proceed)
+                return
         await proceed()
+
+    async def _while_good(self, token: str, rule: MethodRule, proceed: Proceed) -> None:
+        """Serve a stream until it ends, or until its caller would be refused."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                guard = asyncio.create_task(self._look_again(token, rule, limit))
+                guard.add_done_callback(lambda done: done.cancelled() or done.exception())
+                try:
+                    await proceed()
+                finally:
+                    guard.cancel()
+        except TimeoutError:
+            if limit.expired():
+                guard.result()
+            raise
+
+    async def _look_again(self, token: str, rule: MethodRule, limit: asyncio.Timeout) -> None:
+        good = clock.monotonic()
+        while True:
+            # All streams look in the same turn of the event loop, so that their questions travel together.
+            await asyncio.sleep(LOOK_SECONDS - clock.monotonic() % LOOK_SECONDS)
+            try:
+                rule.check(await self._verifier.verify(token))
+                good = clock.monotonic()
+            except Exception as error:
+                if isinstance(error, Unavailable) and clock.monotonic() - good < DOUBT_SECONDS:
+                    continue
+                limit.reschedule(asyncio.get_running_loop().time())
+                raise
 
     def _rule_of_undeclared(self, method: str) -> MethodRule:
         rule = ANYBODY if method.startswith(_OPEN_SERVICES) else self._undeclared

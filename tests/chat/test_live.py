@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from chat_service.hints import Change, Hints
+from chat_service.hints import Hint, Hints
 from chat_service.live import Live
 from shared import ids
 from shared.background import Background
@@ -112,7 +112,7 @@ async def test_a_redis_that_falls_silent_is_given_up(servers: Servers) -> None:
 
 
 async def test_changes_of_one_turn_are_one_message_with_the_highest_revision(servers: Servers) -> None:
-    heard: list[Change | None] = []
+    heard: list[Hint | None] = []
     async with process(servers.redis.url) as here, process(servers.redis.url) as there:
         told, other = Hints(here), ids.new_id()
         with there.subscribed(f"user:{USER}") as raw, Hints(there).watching(USER, heard.append):
@@ -122,11 +122,11 @@ async def test_changes_of_one_turn_are_one_message_with_the_highest_revision(ser
             told.changed(USER, other, 1)
             told.changed(OTHER, ids.new_id(), 3)
             assert len(await raw.next(5) or b"") == 2 * 24
-    assert heard == [None, Change(HOME, 7), Change(other, 1)]
+    assert heard == [None, Hint(HOME, 7), Hint(other, 1)]
 
 
 async def test_a_message_that_no_replica_can_have_sent_says_nothing(servers: Servers) -> None:
-    heard: list[Change | None] = []
+    heard: list[Hint | None] = []
     async with process(servers.redis.url) as here, process(servers.redis.url) as there:
         with there.subscribed(f"user:{USER}") as raw, Hints(there).watching(USER, heard.append):
             assert await raw.next(5) is None

@@ -37,7 +37,7 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
-from chat_service import diffs, erasures, retention
+from chat_service import conversation_watches, diffs, erasures, retention, streams
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
@@ -214,6 +214,11 @@ STATED = [
     ("interaction: `model`, `finish_reason`, `price_version`", f"{interactions._MAX_MODEL}, "),
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
     ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
+    ("streams of a user on a replica", default(ChatConfig, "streams_per_user")),
+    ("streams of a replica", number(streams.MAX_STREAMS)),
+    ("change whose hint was lost", f"within {streams.POLL_SECONDS:.0f} s"),
+    ("caller of a stream", f"every {access.LOOK_SECONDS:.0f} s; served for {access.DOUBT_SECONDS:.0f} s"),
+    ("read ahead of a slow client", f"{conversation_watches._READ_AHEAD_BYTES // 1024} KiB"),
     ("deleted conversation", f"{default(ChatConfig, 'deleted_conversation_days')} days"),
     ("conversation that nobody touches", f"{number(retention.MAX_BATCHES * cleanup.BATCH_ROWS)} are looked at"),
     ("user whom auth has erased", f"within {number(erasures.PAUSE_SECONDS)} s"),

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from protos.chat.v1 import conversation_service_pb2 as protos_dot_chat_dot_v1_dot_conversation__service__pb2
+from protos.chat.v1 import live_pb2 as protos_dot_chat_dot_v1_dot_live__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -74,6 +75,11 @@ class ConversationServiceStub:
                 '/chat.v1.ConversationService/MarkRead',
                 request_serializer=protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadResponse.FromString,
+                _registered_method=True)
+        self.WatchConversation = channel.unary_stream(
+                '/chat.v1.ConversationService/WatchConversation',
+                request_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
                 _registered_method=True)
 
 
@@ -148,6 +154,16 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchConversation(self, request, context):
+        """Everything that changes in a conversation, from any place in its history on, for as long as the stream lasts
+        (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
+        CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -190,6 +206,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.MarkRead,
                     request_deserializer=protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadResponse.SerializeToString,
+            ),
+            'WatchConversation': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConversation,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -409,6 +430,33 @@ class ConversationService:
             '/chat.v1.ConversationService/MarkRead',
             protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_conversation__service__pb2.MarkReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chat.v1.ConversationService/WatchConversation',
+            protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,6 +10,7 @@ ListConversations, reads it, and says with MarkRead how far it got.
 from collections import abc as _abc
 from grpc import aio as _aio
 from protos.chat.v1 import conversation_service_pb2 as _conversation_service_pb2
+from protos.chat.v1 import live_pb2 as _live_pb2
 import abc as _abc_1
 
 
@@ -54,6 +55,12 @@ class ConversationServiceStub:
     stored changes nothing, so calls may arrive in any order.
     Errors: INVALID_FIELDS (also for a position the conversation has not reached), CONVERSATION_NOT_FOUND,
     CONVERSATION_DELETED.
+    """
+    WatchConversation: _aio.UnaryStreamMultiCallable[_live_pb2.WatchConversationRequest, _live_pb2.WatchConversationResponse]
+    """Everything that changes in a conversation, from any place in its history on, for as long as the stream lasts
+    (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
+    CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -140,6 +147,18 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         stored changes nothing, so calls may arrive in any order.
         Errors: INVALID_FIELDS (also for a position the conversation has not reached), CONVERSATION_NOT_FOUND,
         CONVERSATION_DELETED.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchConversation(
+        self,
+        request: _live_pb2.WatchConversationRequest,
+        context: _aio.ServicerContext[_live_pb2.WatchConversationRequest, _abc.AsyncIterator[_live_pb2.WatchConversationResponse]],
+    ) -> _abc.AsyncIterator[_live_pb2.WatchConversationResponse]:
+        """Everything that changes in a conversation, from any place in its history on, for as long as the stream lasts
+        (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
+        CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _aio.Server) -> None: ...

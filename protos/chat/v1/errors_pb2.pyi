@@ -89,6 +89,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS. The conversation has a component of this name. Update that one, or choose another name."""
     ERROR_REASON_INTERACTION_NOT_FOUND: _ErrorReason.ValueType  # 106
     """NOT_FOUND. No such interaction of the caller's."""
+    ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 135
+    """RESOURCE_EXHAUSTED. The user has as many streams open on this replica as they may. End one, or wait for as long as
+    google.rpc.RetryInfo says.
+    """
+    ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 136
+    """FAILED_PRECONDITION. The cursor or revision is of a state that the conversation never reached, as after a restored
+    backup. Read the conversation again and begin the stream without a cursor.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, and what the caller should do about it. The status code is named first. What belongs to another
@@ -155,4 +163,12 @@ ERROR_REASON_COMPONENT_NAME_TAKEN: ErrorReason.ValueType  # 105
 """ALREADY_EXISTS. The conversation has a component of this name. Update that one, or choose another name."""
 ERROR_REASON_INTERACTION_NOT_FOUND: ErrorReason.ValueType  # 106
 """NOT_FOUND. No such interaction of the caller's."""
+ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 135
+"""RESOURCE_EXHAUSTED. The user has as many streams open on this replica as they may. End one, or wait for as long as
+google.rpc.RetryInfo says.
+"""
+ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 136
+"""FAILED_PRECONDITION. The cursor or revision is of a state that the conversation never reached, as after a restored
+backup. Read the conversation again and begin the stream without a cursor.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -61,6 +61,7 @@ ACCESS_FIELD_NUMBER: _builtins.int
 SCOPE_FIELD_NUMBER: _builtins.int
 STEP_UP_FIELD_NUMBER: _builtins.int
 INTERNAL_FIELD_NUMBER: _builtins.int
+LASTING_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access.ValueType]
 """The access of a method; every method has it. The number is from the range kept for use inside an organisation."""
 scope: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
@@ -74,4 +75,8 @@ a machine's credential is not enough. Otherwise: STEP_UP_REQUIRED.
 internal: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
 """Whether the method is for callers inside the network alone, as every ACCESS_SERVICE method is: the gateway has no
 route to it.
+"""
+lasting: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.bool]
+"""Whether the method's stream lasts until somebody ends it: its caller is then checked again every other second, and
+the stream ends as a new call would, UNAUTHENTICATED, once the token has expired or its session has ended.
 """

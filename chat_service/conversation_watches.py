@@ -1,0 +1,207 @@
+"""A conversation as it changes, for the devices of its user (protos/chat/v1/live.proto).
+
+Nothing is queued for anybody. Who watches has a place in the conversation's history; when it is told, by a hint or by a
+poll, that the conversation has gone on, it reads what lies behind that place from Postgres, in the order of revisions.
+So no hint is needed, no replica is special, and who is slow costs no memory.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Final, TypeAlias
+from uuid import UUID
+
+import orjson
+
+from chat_service.errors import ConversationNotFound, CursorUnknown
+from chat_service.hints import Hint, Hints
+from chat_service.models import (
+    Change,
+    ChangeKind,
+    Component,
+    Conversation,
+    ConversationEvent,
+    ConversationSession,
+    ConversationSessionList,
+    Interaction,
+    Message,
+    Place,
+    Synced,
+)
+from chat_service.store import ai_interactions, changes, chat_messages, components, conversation_sessions, conversations
+from chat_service.streams import Stream, Streams
+from shared.batch import PointReads
+from shared.db import Database
+from shared.errors import Overloaded, Unavailable
+
+SETTINGS_BYTES: Final = 8
+_PAGE: Final = 50
+# So much at most is read ahead of what has been sent, but for a single row that weighs more.
+_READ_AHEAD_BYTES: Final = 256 * 1024
+
+Told: TypeAlias = tuple[Place, ConversationEvent]
+_Key: TypeAlias = tuple[UUID, UUID]
+_Row: TypeAlias = Message | Component | Interaction | ConversationSession
+
+
+class ConversationWatches:
+    """Tells of conversations as they change."""
+
+    def __init__(self, database: Database, streams: Streams, hints: Hints) -> None:
+        """What watchers read at the same time is read together."""
+        self._streams, self._hints = streams, hints
+        self._history = _History(database)
+
+    async def watch(self, user_id: UUID, conversation_id: UUID, after: Place) -> AsyncGenerator[Told, None]:
+        """What has changed behind a place, each thing as it is now and once, in the order of revisions; then go on.
+
+        Raises ConversationNotFound, also when the conversation is purged, and CursorUnknown.
+        """
+        with self._streams.opened(user_id) as stream:
+            watch = _Watch(self._history, stream, (user_id, conversation_id), after)
+            with self._hints.watching(user_id, watch.hear):
+                while True:
+                    yield await watch.next()
+
+
+class _History:
+    """What has happened in conversations, read for all watchers of the process together."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._revisions: PointReads[_Key, int] = PointReads(
+            "revisions", lambda keys: changes.find_revisions(database, keys)
+        )
+        self._conversations: PointReads[_Key, Conversation] = PointReads(
+            "watched conversations", lambda keys: conversations.find_many(database, keys)
+        )
+        self._messages: PointReads[_Key, Message] = PointReads(
+            "watched messages", lambda keys: chat_messages.find_many(database, keys)
+        )
+
+    async def revision(self, key: _Key) -> int:
+        """The revision that a conversation has reached; raises ConversationNotFound."""
+        found = await self._revisions.get(key)
+        if found is None:
+            raise ConversationNotFound
+        return found
+
+    async def conversation(self, key: _Key) -> Conversation:
+        """A conversation as it is now; raises ConversationNotFound."""
+        found = await self._conversations.get(key)
+        if found is None:
+            raise ConversationNotFound
+        return found
+
+    async def changes(self, key: _Key, after: Place, last: int) -> list[Change]:
+        """What rows lie behind a place, up to a revision; the first page of them."""
+        return await changes.list_since(self._database, *key, after, last, _PAGE)
+
+    async def rows(self, key: _Key, told: Sequence[Change]) -> Sequence[_Row | None]:
+        """The rows themselves, None for one that has moved on: it lies behind a later revision, and is told then."""
+        rows = await asyncio.gather(*(self._row(key, change) for change in told))
+        return [
+            row if row and row.revision == change.revision else None for row, change in zip(rows, told, strict=True)
+        ]
+
+    async def _row(self, key: _Key, change: Change) -> _Row | None:
+        user_id, conversation_id = key
+        match change.kind:
+            case ChangeKind.MESSAGE:
+                return await self._messages.get((user_id, change.id))
+            case ChangeKind.COMPONENT:
+                return await components.find(self._database, user_id, change.id)
+            case ChangeKind.INTERACTION:
+                return await ai_interactions.find(self._database, user_id, change.id)
+        asked = ConversationSessionList(
+            user_id=user_id, conversation_id=conversation_id, session_id=change.id, after=None, size=1
+        )
+        return next(iter((await conversation_sessions.list_page(self._database, asked)).items), None)
+
+
+class _Watch:
+    """One watcher: its place, how far the conversation is known to have come, and what is to be told next."""
+
+    def __init__(self, history: _History, stream: Stream, key: _Key, after: Place) -> None:
+        self._history, self._stream, self._key, self._place = history, stream, key, after
+        self._hinted = -1
+        self._goal: Conversation | None = None
+        self._synced = False
+        self._ready: deque[Told] = deque()
+
+    def hear(self, hint: Hint | None) -> None:
+        if hint is None:
+            self._stream.poll()
+        elif hint.conversation_id == self._key[1]:
+            self._hinted = max(self._hinted, hint.revision)
+            self._stream.wake()
+
+    async def next(self) -> Told:
+        """What is to be told next; waits for it."""
+        self._stream.check()
+        while not self._ready:
+            if self._goal is None:
+                self._goal = await self._news()
+            else:
+                await self._walk_to(self._goal)
+        return self._ready.popleft()
+
+    async def _news(self) -> Conversation:
+        """The conversation, once there is something new in it; the first time, at once."""
+        while self._synced and not await self._moved():
+            await self._stream.wait()
+        self._hinted = -1  # a hint that is wrong is followed once
+        conversation = await self._history.conversation(self._key)
+        if conversation.revision < self._place.revision:
+            raise CursorUnknown
+        return conversation
+
+    async def _moved(self) -> bool:
+        if self._hinted > self._place.revision:
+            return True
+        if not self._stream.polled:
+            return False
+        self._stream.polled = False
+        try:
+            return await self._history.revision(self._key) != self._place.revision
+        except (Overloaded, Unavailable):
+            return False  # the next poll asks again, and callers with something to read learn of it
+
+    async def _walk_to(self, goal: Conversation) -> None:
+        """Read on towards the revision of the goal, as much as may be read ahead."""
+        page = await self._history.changes(self._key, self._place, goal.revision)
+        told = _affordable(page)
+        for change, row in zip(told, await self._history.rows(self._key, told), strict=True):
+            self._place = replace(self._place, revision=change.revision, kind=change.kind, id=change.id)
+            if row is not None:
+                self._ready.append((self._place, row))
+        if len(told) == len(page) < _PAGE:
+            self._arrive(goal)
+
+    def _arrive(self, goal: Conversation) -> None:
+        settings = _settings(goal)
+        news = settings != self._place.settings
+        self._place = Place(revision=goal.revision, settings=settings)
+        if news:
+            self._ready.append((self._place, goal))
+        if not self._synced:
+            self._ready.append((self._place, Synced()))
+        self._synced, self._goal = True, None
+
+
+def _affordable(page: Sequence[Change]) -> Sequence[Change]:
+    """The first rows of a page, at least one, that may be read together."""
+    weight = 0
+    for count, change in enumerate(page):
+        weight += change.weight
+        if count and weight > _READ_AHEAD_BYTES:
+            return page[:count]
+    return page
+
+
+def _settings(conversation: Conversation) -> bytes:
+    """A digest of what is the conversation's own: all but what every change in it moves."""
+    own = replace(conversation, message_count=0, revision=0, update_time=conversation.create_time)
+    return sha256(orjson.dumps(own, default=str)).digest()[:SETTINGS_BYTES]

@@ -1,0 +1,61 @@
+-- What has changed in a conversation since a place in its history. Every change takes the next revision of the conversation
+-- while it holds the conversation's row, and stamps the rows that it touched: so whoever has seen all up to a revision
+-- lacks exactly the rows that carry a higher one, and a row that was touched again has moved on, never back.
+
+-- name: find_revisions
+-- $1 the users, $2 beside each a conversation of theirs
+-- index: conversations_pkey
+SELECT c.user_id, c.id, c.revision
+FROM unnest($1::uuid[], $2::uuid[]) AS wanted (user_id, id)
+CROSS JOIN LATERAL (
+    SELECT user_id, id, revision FROM conversations
+    WHERE user_id = wanted.user_id AND id = wanted.id AND (purge_time IS NULL OR purge_time > now())
+    LIMIT 1
+) AS c;
+
+-- name: list_since
+-- What each row is and where, in the order of revisions, and within one in the order of kinds and ids. Each part gives as
+-- many rows as the whole: what is cut off is behind everything that is not. `weight` is about what a row costs to read, in
+-- bytes.
+-- $1 user, $2 conversation, $3 revision to go on after, $4 to $7 the id to go on after within that revision, for messages,
+-- components, runs and sign-ins, $8 the last revision, $9 how many
+-- index: chat_messages_revision_idx, components_revision_idx, ai_interactions_revision_idx, idx_conversation_sessions_conversation_id
+SELECT kind, revision, id, weight FROM (
+    (
+        SELECT 1 AS kind, revision, id, text_bytes + 1000 AS weight FROM chat_messages
+        WHERE
+            user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $4::uuid)
+            AND revision > 0 AND revision <= $8::bigint
+        ORDER BY revision, id
+        LIMIT $9
+    )
+    UNION ALL
+    (
+        SELECT 2 AS kind, revision, id, 100000 AS weight FROM components
+        WHERE
+            user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $5::uuid)
+            AND revision > 0 AND revision <= $8::bigint
+        ORDER BY revision, id
+        LIMIT $9
+    )
+    UNION ALL
+    (
+        SELECT 3 AS kind, revision, id, 20000 AS weight FROM ai_interactions
+        WHERE
+            user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $6::uuid)
+            AND revision > 0 AND revision <= $8::bigint
+        ORDER BY revision, id
+        LIMIT $9
+    )
+    UNION ALL
+    (
+        SELECT 4 AS kind, revision, session_id AS id, 20000 AS weight FROM conversation_sessions
+        WHERE
+            user_id = $1 AND conversation_id = $2 AND (revision, session_id) > ($3::bigint, $7::uuid)
+            AND revision <= $8::bigint
+        ORDER BY revision, session_id
+        LIMIT $9
+    )
+) AS touched
+ORDER BY revision, kind, id
+LIMIT $9;
