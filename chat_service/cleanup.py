@@ -6,6 +6,7 @@ from chat_service.store import (
     chat_messages,
     component_versions,
     components,
+    conversation_branches,
     conversation_sessions,
     conversations,
 )
@@ -20,6 +21,7 @@ def tasks() -> list[CleanUp]:
         components.queries.delete_purged,
         ai_responses.queries.delete_purged,
         ai_interactions.queries.delete_purged,
+        conversation_branches.queries.delete_purged,
         conversation_sessions.queries.delete_purged,
         conversations.queries.delete_purged,
     )

@@ -33,6 +33,24 @@ class MessageNotFound(ServiceError):
     code = Code.NOT_FOUND
 
 
+class MessageDeleted(ServiceError):
+    """The message is deleted and takes no changes."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class BranchNotFound(ServiceError):
+    """The conversation has no such branch."""
+
+    code = Code.NOT_FOUND
+
+
+class TooManyBranches(ServiceError):
+    """The conversation has as many branches as it may have."""
+
+    code = Code.FAILED_PRECONDITION
+
+
 class ComponentNotFound(ServiceError):
     """There is no such component."""
 

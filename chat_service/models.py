@@ -186,9 +186,38 @@ class Json:
 Part: TypeAlias = str | Image | File | ToolCall | ToolResult | Json  # a text is a plain str: nearly all of them are
 
 
+class FeedbackRating(IntEnum):
+    """What a user thinks of a message, numbered as in chat.v1 and in the table."""
+
+    NONE = 0
+    GOOD = 1
+    BAD = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What a user thinks of a message, and why."""
+
+    rating: FeedbackRating
+    comment: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Siblings:
+    """A message among the alternatives in its place: "2 of 3", and the branches of the one before and the one after."""
+
+    index: int
+    count: int
+    previous_branch: int | None
+    next_branch: int | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something said."""
+    """Something said; a deleted one has no parts, and one without alternatives no siblings.
+
+    `replaces` is the message in whose place it was written.
+    """
 
     id: UUID
     conversation_id: UUID
@@ -200,6 +229,14 @@ class Message:
     role: Role
     parts: tuple[Part, ...] = field(repr=False)
     create_time: datetime
+    replaces: UUID | None = None
+    delete_time: datetime | None = None
+    feedback: Feedback | None = None
+    siblings: Siblings | None = None
+
+    def says(self, parts: tuple[Part, ...]) -> bool:
+        """Whether a request that said this wrote it; what a deleted one said is forgotten, so any may have."""
+        return self.delete_time is not None or self.parts == parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +248,19 @@ class NewMessage:
     conversation_id: UUID
     session_id: UUID
     role: Role
+    parts: tuple[Part, ...] = field(repr=False)
+    text_bytes: int
+    request_id: str | None
+    replaces: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageEdit:
+    """Other parts for a message, to stand in its place on a branch of their own; `text_bytes` is what they weigh."""
+
+    user_id: UUID
+    session_id: UUID
+    message_id: UUID
     parts: tuple[Part, ...] = field(repr=False)
     text_bytes: int
     request_id: str | None
@@ -232,11 +282,43 @@ class MessageList:
     after: int | UUID | None
     size: int
 
-    def cursor(self, last: Message) -> tuple[str | int]:
-        """What the page after a message goes on after."""
+    def cursor(self, branch: int, last: Message) -> tuple[str | int, ...]:
+        """What the page after a message goes on after, and the branch along which."""
         if self.conversation_id is None:
             return (str(last.id),)
-        return (last.depth if self.session_id is None else last.position,)
+        return (last.depth if self.session_id is None else last.position, branch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePage(Page[Message]):
+    """A page of messages, and the branch that they were listed along; 0 for those of all conversations."""
+
+    branch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """One of the ways in which a conversation goes on, from after `fork_depth`; the trunk has no session."""
+
+    conversation_id: UUID
+    branch: int
+    parent: int
+    fork_depth: int
+    leaf_depth: int
+    active: bool
+    session_id: UUID | None
+    revision: int
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchList:
+    """Which branches to list: a conversation's, after a number."""
+
+    user_id: UUID
+    conversation_id: UUID
+    after: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

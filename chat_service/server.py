@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from chat_service import cleanup, erasures, retention
+from chat_service.branches import Branches
 from chat_service.components import Components
 from chat_service.config import ChatConfig
 from chat_service.conversation_sessions import ConversationSessions
@@ -102,7 +103,7 @@ def _services(config: ChatConfig, held: Resources, hints: Hints) -> list[Service
     held.background.spawn("end of streams", streams.end_with(held.ending))
     watches = ConversationWatches(held.database, streams, hints)
     conversations = ConversationService(Conversations(held.database, hints, config.retention), links, watches, pages)
-    messages = MessageService(Messages(held.database, hints), pages)
+    messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), pages)
     components = ComponentService(Components(held.database, hints), pages)
     interactions = InteractionService(Interactions(held.database, hints), pages)
     return [

@@ -24,8 +24,10 @@ COLUMNS: Final = {
     "machine_credentials": "session_id user_id request_id last_use_time",
     "user_tokens": "id user_id session_id type token_digest generation rotate_time create_time expire_time revoke_time",
     "audit_events": "id type user_id session_id address create_time",
-    "conversations": "user_id id title pinned archived active_depth message_count revision create_time update_time "
-    "delete_time purge_time",
+    "conversations": "user_id id title pinned archived active_depth message_count branch_count revision create_time "
+    "update_time delete_time purge_time",
+    "conversation_branches": "user_id conversation_id branch parent fork_depth lineage_branches lineage_depths "
+    "revision session_id create_time",
     "conversation_sessions": "user_id conversation_id session_id read_position create_time update_time",
     "chat_messages": "user_id id conversation_id session_id position branch depth revision role parts text_bytes "
     "request_id create_time",
@@ -42,6 +44,7 @@ _SESSION_LIFE: Final = timedelta(days=90)
 _HISTORY_DAYS: Final = 60
 _PURGED_AFTER: Final = timedelta(days=30)
 _LONG_CONVERSATION: Final = 2_000
+_TRUNK, _NO_END = 1, 2**63 - 1
 _SYSTEM, _USER, _ASSISTANT = 1, 2, 3  # chat.v1.Role
 _COMPLETED, _FAILED = 3, 4  # chat.v1.InteractionState
 _DEVICES: Final = ("iPhone", "Pixel", "MacBook", "ThinkPad", "iPad")
@@ -151,8 +154,10 @@ class Conversations:
         begin = max(sign_in.create_time for sign_in in sign_ins)
         begin += (self._now - begin) * self._random.random()
         thread = _Thread(tables, sign_ins, begin, self._now, self._random)
-        for position in range(1, length + 1):
-            thread.say(position)
+        for depth in range(1, length + 1):
+            thread.say(depth)
+        for _ in range(self._random.choice((0, 0, 0, 0, 0, 0, 0, 1, 1, 3))):
+            thread.fork(self._random.randrange(length), self._length() // 4)
         for nth in range(self._random.choice((0, 0, 0, 1, 3))):
             thread.build(nth)
         thread.close(length)
@@ -167,14 +172,26 @@ class _Thread:
         self._tables, self._sign_ins, self._random = tables, sign_ins, source
         self._user_id, self._id = sign_ins[0].user_id, id_at(begin)
         self._begin, self._time, self._now, self._revision = begin, begin, now, 1
+        self._position, self._branches = 0, 1
 
-    def say(self, position: int) -> None:
+    def fork(self, depth: int, length: int) -> None:
+        """Another way on from the trunk, from after a depth."""
+        self._branches += 1
+        lineage = ([_TRUNK, self._branches], [depth, _NO_END]) if depth else ([self._branches], [_NO_END])
+        made = (self._next_revision(), self._sign_ins[0].id, self._time)
+        row = (self._user_id, self._id, self._branches, _TRUNK, depth, *lineage, *made)
+        self._tables["conversation_branches"].append(row)
+        for number in range(1, length + 2):
+            self.say(depth + number, self._branches)
+
+    def say(self, depth: int, branch: int = _TRUNK) -> None:
         """A message, by the user and the model in turn; after most of the model's comes the record of its run."""
         self._pass_time()
-        role = _SYSTEM if position == 1 and self._chance(0.1) else (_ASSISTANT, _USER)[position % 2]
+        self._position += 1
+        role = _SYSTEM if depth == 1 and self._chance(0.1) else (_ASSISTANT, _USER)[depth % 2]
         text = self._text(12 if role == _USER else 60)
         message_id, session_id = id_at(self._time), self._random.choice(self._sign_ins).id
-        place = (position, 1, position, self._next_revision(), role)
+        place = (self._position, branch, depth, self._next_revision(), role)
         request_id = str(message_id) if self._chance(0.5) else None
         written = (json.dumps([{"text": text}]), len(text), request_id, self._time)
         self._tables["chat_messages"].append((self._user_id, message_id, self._id, session_id, *place, *written))
@@ -203,7 +220,7 @@ class _Thread:
         deleted = self._chance(0.02)
         end = (self._now, self._now + _PURGED_AFTER) if deleted else (None, None)
         kept = (self._chance(0.03), self._chance(0.1))
-        counted = (length, length, self._revision)
+        counted = (length, self._position, self._branches, self._revision)
         row = (self._user_id, self._id, self._text(4)[:200], *kept, *counted, self._begin, self._time, *end)
         self._tables["conversations"].append(row)
         for sign_in in self._sign_ins:

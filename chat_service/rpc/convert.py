@@ -8,6 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from chat_service.diffs import Diff
 from chat_service.models import (
+    Branch,
     Component,
     ComponentVersion,
     ComponentVersionPair,
@@ -20,12 +21,13 @@ from chat_service.models import (
     Json,
     Message,
     Response,
+    Siblings,
     ToolCall,
     ToolResult,
     Usage,
 )
 from chat_service.rpc import json_values, metadata
-from protos.chat.v1 import component_service_pb2
+from protos.chat.v1 import branches_pb2, component_service_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from shared.grpc.values import seconds_and_nanos, timestamp
 from shared.ids import text_of
@@ -88,6 +90,8 @@ def message(model: Message, make: Callable[..., pb.Message] = pb.Message) -> pb.
         depth=model.depth,
         role=model.role,
         revision=model.revision,
+        sibling_count=1,
+        sibling_index=1,
     )
     for part in model.parts:
         if isinstance(part, str):
@@ -96,7 +100,41 @@ def message(model: Message, make: Callable[..., pb.Message] = pb.Message) -> pb.
             _add_part(rendered.parts.add, part)
     moment = rendered.create_time
     moment.seconds, moment.nanos = seconds_and_nanos(model.create_time)
+    if model.replaces is not None:
+        rendered.replaced_message_id = str(model.replaces)
+    if model.siblings is not None:
+        rendered.MergeFrom(_siblings(model.siblings))
+    if model.feedback is not None:
+        rendered.feedback.rating = model.feedback.rating.value  # type: ignore[assignment]
+        rendered.feedback.comment = model.feedback.comment
+    if model.delete_time is not None:
+        rendered.delete_time.CopyFrom(timestamp(model.delete_time))
     return rendered
+
+
+def branch(model: Branch) -> branches_pb2.Branch:
+    """A branch."""
+    return branches_pb2.Branch(
+        conversation_id=text_of(model.conversation_id),
+        branch=model.branch,
+        parent=model.parent,
+        fork_depth=model.fork_depth,
+        leaf_depth=model.leaf_depth,
+        message_count=model.leaf_depth - model.fork_depth,
+        active=model.active,
+        session_id=text_of(model.session_id) if model.session_id else "",
+        create_time=timestamp(model.create_time),
+        revision=model.revision,
+    )
+
+
+def _siblings(model: Siblings) -> pb.Message:
+    return pb.Message(
+        sibling_count=model.count,
+        sibling_index=model.index,
+        previous_sibling_branch=model.previous_branch or 0,
+        next_sibling_branch=model.next_branch or 0,
+    )
 
 
 def _add_part(add: Callable[..., pb.Part], model: Image | File | ToolCall | ToolResult | Json) -> None:

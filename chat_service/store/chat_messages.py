@@ -1,20 +1,18 @@
 """Messages in Postgres; how appends keep their order stands in `chat_messages.sql`."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from chat_service import parts
-from chat_service.errors import ConversationDeleted, ConversationNotFound
-from chat_service.models import Message, MessageList, NewMessage, Page, Role
-from chat_service.store.pages import MAX_PAGE_BYTES, cut
+from chat_service.errors import ConversationDeleted, ConversationNotFound, MessageNotFound
+from chat_service.models import TRUNK, Feedback, FeedbackRating, Message, NewMessage, Role, Siblings
 from shared import sql
 from shared.db import Database, Executor, Record
 from shared.errors import ServiceError
-from shared.sql import Query
 
 queries = sql.load(__file__)
 
@@ -22,12 +20,7 @@ RequestKey = tuple[UUID, UUID, str]
 Outcome = Message | ServiceError | None
 
 _ROLES: Final = dict(enumerate((*Role,), 1))
-_ENDS: Final = {False: 0, True: 2**63 - 1}
-_END_IDS: Final = {False: UUID(int=0), True: UUID(int=2**128 - 1)}
-_BRANCH: Final = {False: queries.list_forwards, True: queries.list_backwards}
-_ROLE: Final = {False: queries.list_role_forwards, True: queries.list_role_backwards}
-_SESSION: Final = {False: queries.list_session_forwards, True: queries.list_session_backwards}
-_EVERYWHERE: Final = {False: queries.list_everywhere_forwards, True: queries.list_everywhere_backwards}
+_RATINGS: Final = dict(enumerate((*FeedbackRating,)))
 
 
 class _Repeated(Exception):
@@ -63,45 +56,122 @@ async def append_all(database: Database, messages: Sequence[NewMessage]) -> list
 async def find_many(executor: Executor, keys: Sequence[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], Message]:
     """The messages with these users and ids, as far as there are any."""
     rows = await executor.fetch_all(queries.find_many, *zip(*keys, strict=True))
-    return {(row["user_id"], row["id"]): _message(row["conversation_id"], row) for row in rows}
+    found = await _of_rows(executor, rows)
+    return {(row["user_id"], row["id"]): message for row, message in zip(rows, found, strict=True)}
 
 
 async def find_many_by_request_id(executor: Executor, keys: Sequence[RequestKey]) -> Mapping[RequestKey, Message]:
     """The messages that these requests appended, by user, conversation and request_id."""
     rows = await executor.fetch_all(queries.find_many_by_request_id, *zip(*keys, strict=True))
+    found = await _of_rows(executor, rows)
     return {
-        (row["user_id"], row["conversation_id"], row["request_id"]): _message(row["conversation_id"], row)
-        for row in rows
+        (row["user_id"], row["conversation_id"], row["request_id"]): message
+        for row, message in zip(rows, found, strict=True)
     }
 
 
-async def list_page(executor: Executor, asked: MessageList) -> Page[Message] | None:
-    """A page of messages; None where there is no such conversation."""
-    if asked.conversation_id is None:
-        return await _list_everywhere(executor, asked)
-    query, filters = _choose(asked)
-    after = _ENDS[asked.descending] if asked.after is None else asked.after
-    begin = (asked.user_id, asked.conversation_id, asked.branch, after, asked.size + 1, MAX_PAGE_BYTES)
-    rows = await executor.fetch_all(query, *begin, *filters)
-    if not rows:
-        return None
-    found = rows if rows[0]["id"] else []
-    return cut(found, asked.size, partial(_message, asked.conversation_id), "text_bytes")
+async def find(executor: Executor, user_id: UUID, message_id: UUID) -> Message:
+    """One message as it is now; raises MessageNotFound."""
+    found = (await find_many(executor, [(user_id, message_id)])).get((user_id, message_id))
+    if found is None:
+        raise MessageNotFound
+    return found
 
 
-async def _list_everywhere(executor: Executor, asked: MessageList) -> Page[Message]:
-    after = _END_IDS[asked.descending] if asked.after is None else asked.after
-    begin = (asked.user_id, asked.session_id, after, asked.size + 1, MAX_PAGE_BYTES)
-    rows = await executor.fetch_all(_EVERYWHERE[asked.descending], *begin, asked.role)
-    return cut(rows, asked.size, lambda row: _message(row["conversation_id"], row), "text_bytes")
+async def append_one(executor: Executor, new: NewMessage, branch: int | None = None) -> Message:
+    """Append a message to the active branch, or at the end of another; the conversation is locked.
+
+    Nobody may have used the request_id: see to that under the lock.
+    """
+    row = await executor.fetch_one(
+        queries.append_one,
+        new.user_id,
+        new.conversation_id,
+        new.id,
+        new.session_id,
+        new.role,
+        parts.dump(new.parts),
+        new.text_bytes,
+        new.request_id,
+        new.replaces,
+        branch,
+    )
+    if row is None:
+        raise ConversationNotFound
+    return (await with_siblings(executor, [(new.user_id, _appended(new, row))]))[0]
 
 
-def _choose(asked: MessageList) -> tuple[Query, tuple[object, ...]]:
-    if asked.session_id is not None:
-        return _SESSION[asked.descending], (asked.session_id, asked.role)
-    if asked.role is not None:
-        return _ROLE[asked.descending], (asked.role,)
-    return _BRANCH[asked.descending], ()
+async def delete(executor: Executor, user_id: UUID, message: Message) -> Message:
+    """Leave a tombstone in a message's place, in a conversation that is locked."""
+    row = await executor.fetch_one(queries.delete, user_id, message.conversation_id, message.id)
+    if row is None:
+        raise MessageNotFound
+    return replace(message, parts=(), feedback=None, revision=row["revision"], delete_time=row["delete_time"])
+
+
+async def set_feedback(executor: Executor, user_id: UUID, message: Message, feedback: Feedback | None) -> Message:
+    """Write what the user thinks of a message, in a conversation that is locked; None takes it back."""
+    said = (feedback.rating, feedback.comment) if feedback else (None, None)
+    place = (user_id, message.conversation_id, message.id)
+    revision = await executor.fetch_value(queries.set_feedback, *place, *said)
+    return replace(message, feedback=feedback, revision=revision)
+
+
+async def with_siblings(executor: Executor, messages: Sequence[tuple[UUID, Message]]) -> list[Message]:
+    """The same messages, each given with its user, with their places among their alternatives."""
+    if not messages:
+        return []
+    homes = {(user_id.int, m.conversation_id.int): (user_id, m.conversation_id) for user_id, m in messages}
+    places = {home: place for place, home in enumerate(homes, 1)}
+    columns = [(places[user_id.int, m.conversation_id.int], m.branch, m.depth) for user_id, m in messages]
+    rows = await executor.fetch_all(
+        queries.list_siblings, *zip(*homes.values(), strict=True), *zip(*columns, strict=True)
+    )
+    branches = {row["nth"]: row["branches"] for row in rows}
+    return [
+        replace(message, siblings=_siblings(message.branch, branches[nth])) if nth in branches else message
+        for nth, (_, message) in enumerate(messages, 1)
+    ]
+
+
+def of_row(conversation_id: UUID, row: Record) -> Message:
+    """A message as its row says, without its siblings."""
+    rating = row["feedback_rating"]
+    return Message(
+        id=row["id"],
+        conversation_id=conversation_id,
+        session_id=row["session_id"],
+        position=row["position"],
+        branch=row["branch"],
+        depth=row["depth"],
+        revision=row["revision"],
+        role=_ROLES[row["role"]],
+        parts=parts.load(row["parts"]),
+        create_time=row["create_time"],
+        replaces=row["replaces"],
+        delete_time=row["delete_time"],
+        feedback=None if rating is None else Feedback(rating=_RATINGS[rating], comment=row["feedback_comment"]),
+    )
+
+
+def _siblings(branch: int, branches: Sequence[int]) -> Siblings:
+    place = branches.index(branch)
+    return Siblings(
+        index=place + 1,
+        count=len(branches),
+        previous_branch=branches[place - 1] if place else None,
+        next_branch=branches[place + 1] if place + 1 < len(branches) else None,
+    )
+
+
+async def _of_rows(executor: Executor, rows: Sequence[Record]) -> list[Message]:
+    """The messages of rows that also have their users and how many branches their conversations have."""
+    found = [of_row(row["conversation_id"], row) for row in rows]
+    places = [place for place, row in enumerate(rows) if row["branch_count"] > TRUNK]
+    beside = await with_siblings(executor, [(rows[place]["user_id"], found[place]) for place in places])
+    for place, message in zip(places, beside, strict=True):
+        found[place] = message
+    return found
 
 
 def _home(message: NewMessage) -> tuple[int, int]:
@@ -162,19 +232,5 @@ def _appended(message: NewMessage, row: Record) -> Message:
         role=message.role,
         parts=message.parts,
         create_time=row["create_time"],
-    )
-
-
-def _message(conversation_id: UUID, row: Record) -> Message:
-    return Message(
-        id=row["id"],
-        conversation_id=conversation_id,
-        session_id=row["session_id"],
-        position=row["position"],
-        branch=row["branch"],
-        depth=row["depth"],
-        revision=row["revision"],
-        role=_ROLES[row["role"]],
-        parts=parts.load(row["parts"]),
-        create_time=row["create_time"],
+        replaces=message.replaces,
     )

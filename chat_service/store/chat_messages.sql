@@ -6,6 +6,10 @@
 -- order, so two batches never wait for each other. The statement's snapshot may be older than the lock it waited for: a
 -- request_id that another statement has just committed is then not seen here, and the unique index refuses. That rolls
 -- everything back, the counters with it, and when it is tried again the snapshot shows the first message.
+--
+-- What is added to a branch, changed or deleted by several statements holds the conversation's row since a statement before
+-- (conversations.lock): each of them then sees all that others have committed. conversation_branches.sql says what holds
+-- of branches and depths.
 
 -- name: append
 -- Many messages, to any number of conversations. Tells of each whether it was placed and where, or why not.
@@ -96,261 +100,165 @@ SELECT outcome, position, branch, depth, revision, now() AS create_time FROM pla
 
 -- name: find_many
 -- $1 the users, $2 beside each a message of theirs
--- index: chat_messages_pkey
+-- index: chat_messages_pkey, conversations_pkey
 SELECT
     m.user_id, m.id, m.conversation_id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts,
-    m.create_time
+    m.replaces, m.feedback_rating, m.feedback_comment, m.create_time, m.delete_time, m.branch_count
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (user_id, id)
 CROSS JOIN LATERAL (
     SELECT
-        user_id, id, conversation_id, session_id, position, branch, depth, revision, role, parts, create_time
-    FROM chat_messages
-    WHERE user_id = wanted.user_id AND id = wanted.id
+        t.user_id, t.id, t.conversation_id, t.session_id, t.position, t.branch, t.depth, t.revision, t.role, t.parts,
+        t.replaces, t.feedback_rating, t.feedback_comment, t.create_time, t.delete_time,
+        (
+            SELECT c.branch_count FROM conversations AS c
+            WHERE c.user_id = wanted.user_id AND c.id = t.conversation_id
+        ) AS branch_count
+    FROM chat_messages AS t
+    WHERE t.user_id = wanted.user_id AND t.id = wanted.id
     LIMIT 1
 ) AS m;
 
 -- name: find_many_by_request_id
 -- $1 the users, $2 and $3 beside each a conversation of theirs and a request_id in it
--- index: chat_messages_request_id_key
+-- index: chat_messages_request_id_key, conversations_pkey
 SELECT
     m.user_id, m.id, m.conversation_id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts,
-    m.create_time, m.request_id
+    m.replaces, m.feedback_rating, m.feedback_comment, m.create_time, m.delete_time, m.branch_count, m.request_id
 FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (user_id, conversation_id, request_id)
 CROSS JOIN LATERAL (
     SELECT
-        user_id, id, conversation_id, session_id, position, branch, depth, revision, role, parts, create_time,
-        request_id
-    FROM chat_messages
+        t.user_id, t.id, t.conversation_id, t.session_id, t.position, t.branch, t.depth, t.revision, t.role, t.parts,
+        t.replaces, t.feedback_rating, t.feedback_comment, t.create_time, t.delete_time, t.request_id,
+        (
+            SELECT c.branch_count FROM conversations AS c
+            WHERE c.user_id = wanted.user_id AND c.id = t.conversation_id
+        ) AS branch_count
+    FROM chat_messages AS t
     WHERE
-        user_id = wanted.user_id AND conversation_id = wanted.conversation_id AND request_id = wanted.request_id
+        t.user_id = wanted.user_id AND t.conversation_id = wanted.conversation_id
+        AND t.request_id = wanted.request_id
     LIMIT 1
 ) AS m;
 
--- Pages. A page of a conversation begins with the conversation's row, so that no row at all says that there is none; the
--- row of an empty page has no message. `before` counts the bytes of text in front of a message on the page: the page ends
--- with the first message that passes the limit, and that one is cut off by the caller, who then knows that there is more.
-
--- name: list_forwards
--- A branch, the oldest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the depth to go on after, $5 how many,
--- $6 bytes of text
--- index: conversations_pkey, idx_chat_messages_conversation_id
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
+-- name: append_one
+-- One message at the end of a branch. The conversation is locked.
+-- $1 user, $2 conversation, $3 id, $4 session, $5 role, $6 parts, $7 bytes of them, $8 request_id or null,
+-- $9 the message in whose place it stands, or null, $10 the branch, or null for the active one
+-- index: conversations_pkey, idx_chat_messages_conversation_id, conversation_branches_pkey
+WITH conversation AS (
+    UPDATE conversations
+    SET
+        message_count = message_count + 1, revision = revision + 1, update_time = now(),
+        active_depth = active_depth + (active_branch = coalesce($10::integer, active_branch))::integer
+    WHERE user_id = $1 AND id = $2
+    RETURNING user_id, id, message_count, revision, active_branch, active_depth
+),
+place AS (
     SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY depth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND conversation_id = $2 AND branch = c.branch AND depth > $4
-        ORDER BY depth
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.depth;
-
--- name: list_backwards
--- A branch, the newest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the depth to go on after, $5 how many,
--- $6 bytes of text
--- index: conversations_pkey, idx_chat_messages_conversation_id
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
-    SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY depth DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND conversation_id = $2 AND branch = c.branch AND depth < $4
-        ORDER BY depth DESC
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.depth DESC;
-
--- name: list_role_forwards
--- One role's messages on a branch, the oldest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the depth to go on after, $5 how many,
--- $6 bytes of text, $7 role
--- index: conversations_pkey, idx_chat_messages_role
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
-    SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY depth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND conversation_id = $2 AND branch = c.branch AND role = $7 AND depth > $4
-        ORDER BY depth
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.depth;
-
--- name: list_role_backwards
--- One role's messages on a branch, the newest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the depth to go on after, $5 how many,
--- $6 bytes of text, $7 role
--- index: conversations_pkey, idx_chat_messages_role
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
-    SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY depth DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND conversation_id = $2 AND branch = c.branch AND role = $7 AND depth < $4
-        ORDER BY depth DESC
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.depth DESC;
-
--- name: list_session_forwards
--- What one sign-in wrote on a branch, the oldest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the position to go on after, $5 how many,
--- $6 bytes of text, $7 session, $8 role or null
--- index: conversations_pkey, idx_chat_messages_session_id
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
-    SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND session_id = $7 AND conversation_id = $2 AND branch = c.branch AND position > $4
-            AND role = coalesce($8::smallint, role)
-        ORDER BY position
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.position;
-
--- name: list_session_backwards
--- What one sign-in wrote on a branch, the newest first.
--- $1 user, $2 conversation, $3 branch or 0 for the active one, $4 the position to go on after, $5 how many,
--- $6 bytes of text, $7 session, $8 role or null
--- index: conversations_pkey, idx_chat_messages_session_id
-SELECT
-    m.id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes, m.create_time
-FROM (
-    SELECT coalesce(nullif($3::integer, 0), active_branch) AS branch
-    FROM conversations
-    WHERE user_id = $1 AND id = $2 AND (purge_time IS NULL OR purge_time > now())
-) AS c
-LEFT JOIN LATERAL (
-    SELECT
-        id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY position DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time
-        FROM chat_messages
-        WHERE
-            user_id = $1 AND session_id = $7 AND conversation_id = $2 AND branch = c.branch AND position < $4
-            AND role = coalesce($8::smallint, role)
-        ORDER BY position DESC
-        LIMIT $5
-    ) AS page
-) AS m ON coalesce(m.before, 0) <= $6
-ORDER BY m.position DESC;
-
--- name: list_everywhere_forwards
--- What one sign-in wrote in all conversations that are not deleted, the oldest first.
--- $1 user, $2 session, $3 the id to go on after, $4 how many, $5 bytes of text, $6 role or null
--- index: idx_chat_messages_session_order, conversations_pkey
-SELECT
-    m.id, m.conversation_id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes,
-    m.create_time
-FROM (
-    SELECT
-        id, conversation_id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT
-            w.id, w.conversation_id, w.session_id, w.position, w.branch, w.depth, w.revision, w.role, w.parts,
-            w.text_bytes, w.create_time
-        FROM chat_messages AS w
-        WHERE
-            w.user_id = $1 AND w.session_id = $2 AND w.id > $3 AND w.role = coalesce($6::smallint, w.role)
-            AND (
-                SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = $1 AND c.id = w.conversation_id
+        c.user_id, c.id, c.message_count AS position, c.revision, coalesce($10::integer, c.active_branch) AS branch,
+        CASE
+            WHEN c.active_branch = coalesce($10::integer, c.active_branch) THEN c.active_depth
+            ELSE 1 + coalesce(
+                (
+                    SELECT m.depth FROM chat_messages AS m
+                    WHERE m.user_id = $1 AND m.conversation_id = $2 AND m.branch = $10::integer
+                    ORDER BY m.depth DESC LIMIT 1
+                ),
+                (
+                    SELECT b.fork_depth FROM conversation_branches AS b
+                    WHERE b.user_id = $1 AND b.conversation_id = $2 AND b.branch = $10::integer
+                ),
+                0
             )
-        ORDER BY w.id
-        LIMIT $4
-    ) AS page
-) AS m
-WHERE coalesce(m.before, 0) <= $5
-ORDER BY m.id;
+        END AS depth
+    FROM conversation AS c
+),
+appended AS (
+    INSERT INTO chat_messages (
+        user_id, id, conversation_id, session_id, position, branch, depth, revision, role, parts, text_bytes,
+        request_id, replaces
+    )
+    SELECT user_id, $3, id, $4, position, branch, depth, revision, $5, $6::text::jsonb, $7, $8, $9 FROM place
+),
+linked AS (
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, id, $4, revision FROM place
+    ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
+)
+SELECT position, branch, depth, revision, now() AS create_time FROM place;
 
--- name: list_everywhere_backwards
--- What one sign-in wrote in all conversations that are not deleted, the newest first.
--- $1 user, $2 session, $3 the id to go on after, $4 how many, $5 bytes of text, $6 role or null
--- index: idx_chat_messages_session_order, conversations_pkey
-SELECT
-    m.id, m.conversation_id, m.session_id, m.position, m.branch, m.depth, m.revision, m.role, m.parts, m.text_bytes,
-    m.create_time
-FROM (
-    SELECT
-        id, conversation_id, session_id, position, branch, depth, revision, role, parts, text_bytes, create_time,
-        sum(text_bytes) OVER (ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
-    FROM (
-        SELECT
-            w.id, w.conversation_id, w.session_id, w.position, w.branch, w.depth, w.revision, w.role, w.parts,
-            w.text_bytes, w.create_time
-        FROM chat_messages AS w
-        WHERE
-            w.user_id = $1 AND w.session_id = $2 AND w.id < $3 AND w.role = coalesce($6::smallint, w.role)
-            AND (
-                SELECT c.delete_time IS NULL FROM conversations AS c
-                WHERE c.user_id = $1 AND c.id = w.conversation_id
-            )
-        ORDER BY w.id DESC
-        LIMIT $4
-    ) AS page
-) AS m
-WHERE coalesce(m.before, 0) <= $5
-ORDER BY m.id DESC;
+-- name: delete
+-- Leaves a tombstone in a message's place. The conversation is locked.
+-- $1 user, $2 conversation, $3 id
+-- index: conversations_pkey, chat_messages_pkey
+WITH conversation AS (
+    UPDATE conversations SET revision = revision + 1, update_time = now()
+    WHERE user_id = $1 AND id = $2
+    RETURNING revision
+)
+UPDATE chat_messages AS m
+SET
+    parts = '[]', text_bytes = 0, feedback_rating = NULL, feedback_comment = NULL, delete_time = now(),
+    revision = conversation.revision
+FROM conversation
+WHERE m.user_id = $1 AND m.id = $3
+RETURNING m.revision, m.delete_time;
+
+-- name: set_feedback
+-- The conversation is locked.
+-- $1 user, $2 conversation, $3 id, $4 rating, $5 comment, both null for none
+-- index: conversations_pkey, chat_messages_pkey
+WITH conversation AS (
+    UPDATE conversations SET revision = revision + 1, update_time = now()
+    WHERE user_id = $1 AND id = $2
+    RETURNING revision
+)
+UPDATE chat_messages AS m
+SET feedback_rating = $4, feedback_comment = $5, revision = conversation.revision
+FROM conversation
+WHERE m.user_id = $1 AND m.id = $3
+RETURNING m.revision;
+
+-- name: list_siblings
+-- For each message that has alternatives the branches that they stand on, its own among them, in the order in which they
+-- were written. Alternatives share the message before them: one stands on that one's branch, the others each begin a
+-- branch that leaves it there. The branches of a conversation are read once, for all of its messages.
+-- $1 and $2 the users and the conversations, each pair once; for each message: $3 the number of its pair, $4 its branch,
+-- $5 its depth
+-- index: conversation_branches_pkey, idx_chat_messages_conversation_id
+WITH fork AS MATERIALIZED (
+    SELECT h.place, b.branch, b.parent, b.fork_depth + 1 AS depth
+    FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS h (user_id, conversation_id, place)
+    CROSS JOIN LATERAL (
+        SELECT branch, parent, fork_depth FROM conversation_branches
+        WHERE user_id = h.user_id AND conversation_id = h.conversation_id
+    ) AS b
+),
+message AS MATERIALIZED (
+    SELECT i.nth, i.place, i.depth, coalesce(own.parent, i.branch) AS parent
+    FROM unnest($3::integer[], $4::integer[], $5::bigint[]) WITH ORDINALITY AS i (place, branch, depth, nth)
+    LEFT JOIN fork AS own ON own.place = i.place AND own.branch = i.branch AND own.depth = i.depth
+),
+alternative AS (
+    SELECT m.nth, m.place, f.branch, m.depth
+    FROM message AS m
+    INNER JOIN fork AS f ON f.place = m.place AND f.parent = m.parent AND f.depth = m.depth
+    UNION
+    SELECT m.nth, m.place, m.parent, m.depth
+    FROM message AS m
+    INNER JOIN fork AS f ON f.place = m.place AND f.parent = m.parent AND f.depth = m.depth
+)
+SELECT a.nth, array_agg(a.branch ORDER BY s.position) AS branches
+FROM alternative AS a
+CROSS JOIN LATERAL (
+    SELECT position FROM chat_messages
+    WHERE
+        user_id = ($1::uuid[])[a.place] AND conversation_id = ($2::uuid[])[a.place] AND branch = a.branch
+        AND depth = a.depth
+    LIMIT 1
+) AS s
+GROUP BY a.nth
+HAVING count(*) > 1;
 
 -- name: delete_purged
 -- Clean-up: messages of conversations that are due to go. Nobody else changes them any more.

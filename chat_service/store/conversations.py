@@ -34,6 +34,14 @@ async def find(executor: Executor, user_id: UUID, conversation_id: UUID) -> Conv
     return (await find_many(executor, [(user_id, conversation_id)])).get((user_id, conversation_id))
 
 
+async def get(executor: Executor, user_id: UUID, conversation_id: UUID) -> Conversation:
+    """One conversation as it is now; raises ConversationNotFound."""
+    found = await find(executor, user_id, conversation_id)
+    if found is None:
+        raise ConversationNotFound
+    return found
+
+
 async def insert(executor: Executor, new: NewConversation) -> Conversation | None:
     """Make one; None where its request_id was used before."""
     row = await executor.fetch_one(

@@ -143,6 +143,10 @@ WITH empty AS (
             SELECT s.session_id FROM conversation_sessions AS s
             WHERE s.user_id = c.user_id AND s.conversation_id = c.id LIMIT 1
         ) IS NULL
+        AND (
+            SELECT b.branch FROM conversation_branches AS b
+            WHERE b.user_id = c.user_id AND b.conversation_id = c.id LIMIT 1
+        ) IS NULL
     ORDER BY c.purge_time
     LIMIT $1
     FOR UPDATE SKIP LOCKED

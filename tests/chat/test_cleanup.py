@@ -17,6 +17,7 @@ from tests.servers import fetch
 TABLES = (
     "conversations",
     "chat_messages",
+    "conversation_branches",
     "conversation_sessions",
     "components",
     "component_versions",
@@ -28,6 +29,9 @@ TABLES = (
 async def fill(person):
     conversation = await person.converse()
     await person.BatchSendMessages(conversation_id=conversation.id, requests=[message("")] * 5)
+    said = (await person.ListMessages(conversation_id=conversation.id)).messages[2]
+    await person.EditMessage(message_id=said.id, parts=[pb.Part(text="Other")])
+    await person.BatchSendMessages(conversation_id=conversation.id, requests=[message("")] * 2)
     built = await person.build(conversation)
     await person.UpdateComponent(component=pb.Component(id=built.id, etag=built.etag, content="second"))
     await person.DeleteComponent(component_id=(await person.build(conversation, "gone")).id)

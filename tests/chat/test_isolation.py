@@ -42,6 +42,9 @@ UNREAD = {
 WITH: dict[str, dict[str, Any]] = {
     "UpdateConversation": {"conversation": {"title": "mine now"}},
     "MarkRead": {"position": 1},
+    "EditMessage": {"parts": TEXT},
+    "SwitchBranch": {"branch": 1},
+    "SetFeedback": {"feedback": {"rating": pb.FEEDBACK_RATING_GOOD}},
     "SendMessage": {"role": USER, "parts": TEXT},
     "BatchSendMessages": {"requests": [{"role": USER, "parts": TEXT}]},
     "CreateComponent": {"component": {"name": "other", "type": "text/tsx", "content": "mine now"}},

@@ -280,12 +280,12 @@ async def test_everything_wrong_with_a_list_is_told_at_once(ada):
     assert list(refused.violations) == ["conversation_id", "session_id"]
 
 
-async def test_the_trunk_is_branch_one_and_there_is_no_other_yet(ada):
+async def test_the_trunk_is_branch_one_and_there_is_no_other_at_first(ada):
     conversation = await ada.converse()
     said = await ada.say(conversation)
     assert list((await ada.ListMessages(conversation_id=conversation.id, branch=1)).messages) == [said]
     refused = await failure(ada.ListMessages(conversation_id=conversation.id, branch=2))
-    assert list(refused.violations) == ["branch"]
+    assert (refused.code, refused.reason) == (StatusCode.NOT_FOUND, "BRANCH_NOT_FOUND")
     refused = await failure(ada.ListMessages(session_id=ada.session_id, branch=1))
     assert list(refused.violations) == ["branch"]
 

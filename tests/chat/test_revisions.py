@@ -32,6 +32,9 @@ async def test_each_change_takes_one_revision_and_what_it_touched_carries_it(ada
     await stamp(lambda: ada.SendMessage(message(home)), "message")
     await stamp(lambda: ada.MarkRead(conversation_id=home.id, position=2), "conversation_session")
     await stamp(lambda: ada.elsewhere().MarkRead(conversation_id=home.id, position=1), "conversation_session")
+    said = await ada.say(home)
+    await stamp(lambda: ada.SetFeedback(message_id=said.id, feedback=pb.Feedback(comment="Good")), "message")
+    await stamp(lambda: ada.DeleteMessage(message_id=said.id), "message")
     built = await ada.build(home)
     assert built.revision == await revision_of(ada, home.id)
     changed = pb.Component(id=built.id, etag=built.etag, content="second")
@@ -43,6 +46,15 @@ async def test_each_change_takes_one_revision_and_what_it_touched_carries_it(ada
     await stamp(lambda: ada.UndeleteConversation(conversation_id=home.id), "conversation")
 
 
+async def test_an_edit_takes_a_revision_for_the_branch_and_one_for_the_message_and_a_switch_takes_one(ada, home):
+    before = await revision_of(ada, home.id)
+    said = (await ada.ListMessages(conversation_id=home.id)).messages[0]
+    edited = (await ada.EditMessage(message_id=said.id, parts=[pb.Part(text="Other")])).message
+    made = (await ada.ListBranches(conversation_id=home.id)).branches[1]
+    assert (made.revision, edited.revision, await revision_of(ada, home.id)) == (before + 1, before + 2, before + 2)
+    assert (await ada.SwitchBranch(conversation_id=home.id, branch=1)).conversation.revision == before + 3
+
+
 async def test_what_changes_nothing_takes_no_revision(ada, home):
     built = await ada.build(home)
     await ada.MarkRead(conversation_id=home.id, position=1)
@@ -50,6 +62,9 @@ async def test_what_changes_nothing_takes_no_revision(ada, home):
     await ada.MarkRead(conversation_id=home.id, position=1)
     await ada.UpdateComponent(component=pb.Component(id=built.id, etag=built.etag, content=built.content))
     await ada.UndeleteConversation(conversation_id=home.id)
+    await ada.SwitchBranch(conversation_id=home.id, branch=1)
+    said = (await ada.ListMessages(conversation_id=home.id)).messages[0]
+    await ada.SetFeedback(message_id=said.id)
     assert await revision_of(ada, home.id) == before
 
 

@@ -42,7 +42,7 @@ from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
 from chat_service.rpc.parse import components, conversations, interactions, messages, parts
-from chat_service.store import pages
+from chat_service.store import conversation_branches, pages
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
 from shared.db import PoolSettings
@@ -206,6 +206,8 @@ STATED = [
     ("a part's `name`, `id`, `tool_call_id`", f"{parts.MAX_NAME} characters; a file's `name` {parts.MAX_FILE_NAME}"),
     ("JSON part", f"{number(parts.MAX_JSON_BYTES)} bytes, nested {parts.MAX_JSON_DEPTH} deep"),
     ("all parts of a message", f"{number(parts.MAX_BYTES)} bytes of UTF-8, and {message_parts.VALUE_BYTES} for each"),
+    ("`comment` of a feedback", f"{number(messages.MAX_COMMENT)} characters"),
+    ("branches of a conversation", number(conversation_branches.MAX_BRANCHES)),
     ("messages in BatchSendMessages", f"1 to {messages._MAX_MESSAGES}"),
     ("component: `name`, `type`", f"{components._MAX_NAME}, {components._MAX_TYPE} characters"),
     ("segments of a diff", f"{number(diffs.MAX_SEGMENTS)}, and {number(diffs.MAX_RESPONSE_BYTES)} bytes"),

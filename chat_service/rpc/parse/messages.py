@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from chat_service.models import MessageList, NewMessage, Role
+from chat_service.models import Feedback, FeedbackRating, MessageList, NewMessage, Role
 from chat_service.rpc.pages import Pages, Place
 from chat_service.rpc.parse import parts
 from protos.chat.v1 import message_service_pb2 as pb
@@ -13,6 +13,8 @@ from shared.calls import Principal
 from shared.validation import MAX_REQUEST_ID, Violations
 
 _MAX_MESSAGES: Final = 100
+MAX_COMMENT: Final = 2_000
+_RATINGS: Final = {rating.value: rating for rating in FeedbackRating}
 _ROLES: Final = {role.value: role for role in Role}
 
 
@@ -40,12 +42,25 @@ def send_batch(principal: Principal, request: pb.BatchSendMessagesRequest) -> li
     return messages
 
 
-def message_id(request: pb.GetMessageRequest) -> UUID:
-    """The message to get."""
+def message_id(text: str) -> UUID:
+    """The message that a request names."""
     violations = Violations()
-    parsed = violations.id("message_id", request.message_id)
+    parsed = violations.id("message_id", text)
     violations.done()
     return parsed
+
+
+def set_feedback(request: pb.SetFeedbackRequest) -> tuple[UUID, Feedback | None]:
+    """The message, and what the user thinks of it."""
+    violations = Violations()
+    message = violations.id("message_id", request.message_id)
+    said = request.feedback
+    rating = _RATINGS.get(said.rating)
+    if rating is None:
+        violations.add("feedback.rating", "is not a known rating")
+    comment = violations.text("feedback.comment", said.comment, longest=MAX_COMMENT)
+    violations.done()
+    return message, Feedback(rating=rating or FeedbackRating.NONE, comment=comment) if rating or comment else None
 
 
 def list_messages(principal: Principal, request: pb.ListMessagesRequest, pages: Pages) -> tuple[MessageList, Place]:
@@ -67,7 +82,7 @@ def list_messages(principal: Principal, request: pb.ListMessagesRequest, pages: 
         user_id=principal.user_id,
         conversation_id=conversation,
         session_id=session,
-        branch=request.branch,
+        branch=int(place.cursor[1]) if place.cursor and conversation else request.branch,
         role=role,
         descending=request.descending,
         after=place.after_number if conversation else place.after_id,

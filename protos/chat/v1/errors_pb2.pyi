@@ -89,6 +89,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ALREADY_EXISTS. The conversation has a component of this name. Update that one, or choose another name."""
     ERROR_REASON_INTERACTION_NOT_FOUND: _ErrorReason.ValueType  # 106
     """NOT_FOUND. No such interaction of the caller's."""
+    ERROR_REASON_BRANCH_NOT_FOUND: _ErrorReason.ValueType  # 110
+    """NOT_FOUND. The conversation has no branch of this number. ListBranches shows those it has."""
+    ERROR_REASON_MESSAGE_DELETED: _ErrorReason.ValueType  # 111
+    """FAILED_PRECONDITION. The message is deleted: it can be neither edited nor rated."""
+    ERROR_REASON_TOO_MANY_BRANCHES: _ErrorReason.ValueType  # 112
+    """FAILED_PRECONDITION. The conversation has 1,000 branches. Go on in a new conversation."""
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 135
     """RESOURCE_EXHAUSTED. The user has as many streams open on this replica as they may. End one, or wait for as long as
     google.rpc.RetryInfo says.
@@ -163,6 +169,12 @@ ERROR_REASON_COMPONENT_NAME_TAKEN: ErrorReason.ValueType  # 105
 """ALREADY_EXISTS. The conversation has a component of this name. Update that one, or choose another name."""
 ERROR_REASON_INTERACTION_NOT_FOUND: ErrorReason.ValueType  # 106
 """NOT_FOUND. No such interaction of the caller's."""
+ERROR_REASON_BRANCH_NOT_FOUND: ErrorReason.ValueType  # 110
+"""NOT_FOUND. The conversation has no branch of this number. ListBranches shows those it has."""
+ERROR_REASON_MESSAGE_DELETED: ErrorReason.ValueType  # 111
+"""FAILED_PRECONDITION. The message is deleted: it can be neither edited nor rated."""
+ERROR_REASON_TOO_MANY_BRANCHES: ErrorReason.ValueType  # 112
+"""FAILED_PRECONDITION. The conversation has 1,000 branches. Go on in a new conversation."""
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 135
 """RESOURCE_EXHAUSTED. The user has as many streams open on this replica as they may. End one, or wait for as long as
 google.rpc.RetryInfo says.

@@ -38,7 +38,8 @@ class SendMessageRequest(_message.Message):
     """Who speaks. Required."""
     request_id: _builtins.str
     """Chosen by the client, at most 64 characters, best a random UUID; may be empty. Unique in the conversation: a repeat
-    returns the first answer, with other content it is REQUEST_ID_REUSED.
+    returns the first answer, with other content it is REQUEST_ID_REUSED. Where the message has been deleted since, what
+    it said is forgotten, and whatever the repeat says it is answered with the message as it now is.
     """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Part]:
@@ -169,7 +170,7 @@ class GetMessageResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def message(self) -> _resources_pb2.Message:
-        """As it was written."""
+        """As it is now; without parts if it is deleted."""
 
     def __init__(
         self,
@@ -214,7 +215,9 @@ class ListMessagesRequest(_message.Message):
     session_id: _builtins.str
     """Only what this sign-in wrote. A session that is not the caller's has written nothing."""
     branch: _builtins.int
-    """The branch to read, with all it continues; 0 is the active one, the trunk is 1. Only with `conversation_id`."""
+    """The branch to read, with all it continues; 0 is the active one, the trunk is 1. The pages after the first stay on
+    the branch that was active then. Only with `conversation_id`.
+    """
     def __init__(
         self,
         *,
@@ -261,3 +264,101 @@ class ListMessagesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListMessagesResponse: _TypeAlias = ListMessagesResponse  # noqa: Y015
+
+@_typing.final
+class DeleteMessageRequest(_message.Message):
+    """The message to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteMessageRequest: _TypeAlias = DeleteMessageRequest  # noqa: Y015
+
+@_typing.final
+class DeleteMessageResponse(_message.Message):
+    """The message after its deletion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message(self) -> _resources_pb2.Message:
+        """Without parts, with its `delete_time`."""
+
+    def __init__(
+        self,
+        *,
+        message: _resources_pb2.Message | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteMessageResponse: _TypeAlias = DeleteMessageResponse  # noqa: Y015
+
+@_typing.final
+class SetFeedbackRequest(_message.Message):
+    """What the user thinks of a message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    """The message."""
+    @_builtins.property
+    def feedback(self) -> _resources_pb2.Feedback:
+        """The new feedback. Left out, or without rating and comment: none any more."""
+
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        feedback: _resources_pb2.Feedback | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feedback", b"feedback", "message_id", b"message_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFeedbackRequest: _TypeAlias = SetFeedbackRequest  # noqa: Y015
+
+@_typing.final
+class SetFeedbackResponse(_message.Message):
+    """The message with its feedback."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message(self) -> _resources_pb2.Message:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        message: _resources_pb2.Message | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFeedbackResponse: _TypeAlias = SetFeedbackResponse  # noqa: Y015

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from protos.chat.v1 import branches_pb2 as protos_dot_chat_dot_v1_dot_branches__pb2
 from protos.chat.v1 import message_service_pb2 as protos_dot_chat_dot_v1_dot_message__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -55,6 +56,31 @@ class MessageServiceStub:
                 request_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesResponse.FromString,
                 _registered_method=True)
+        self.EditMessage = channel.unary_unary(
+                '/chat.v1.MessageService/EditMessage',
+                request_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageResponse.FromString,
+                _registered_method=True)
+        self.DeleteMessage = channel.unary_unary(
+                '/chat.v1.MessageService/DeleteMessage',
+                request_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageResponse.FromString,
+                _registered_method=True)
+        self.SetFeedback = channel.unary_unary(
+                '/chat.v1.MessageService/SetFeedback',
+                request_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackResponse.FromString,
+                _registered_method=True)
+        self.SwitchBranch = channel.unary_unary(
+                '/chat.v1.MessageService/SwitchBranch',
+                request_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchResponse.FromString,
+                _registered_method=True)
+        self.ListBranches = channel.unary_unary(
+                '/chat.v1.MessageService/ListBranches',
+                request_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.FromString,
+                _registered_method=True)
 
 
 class MessageServiceServicer:
@@ -87,7 +113,52 @@ class MessageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise.
+        """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise. Deleted
+        messages are shown in their places, without parts.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, BRANCH_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditMessage(self, request, context):
+        """Writes other parts in a message's place: a new message of the same role and at the same depth, on a branch of its
+        own, to which the conversation switches. The message that it replaces stays, and so does what came after it.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED, REQUEST_ID_REUSED,
+        TOO_MANY_BRANCHES.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMessage(self, request, context):
+        """Empties a message: it keeps its place, with a `delete_time`, and loses its parts and its feedback for good. What came
+        after it stays. Deleting it again changes nothing.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, CONVERSATION_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetFeedback(self, request, context):
+        """Says what the user thinks of a message, in place of what was said before.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchBranch(self, request, context):
+        """Lets new messages go to another branch of the conversation, which ListMessages then shows. Switching to the active one
+        changes nothing.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, BRANCH_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBranches(self, request, context):
+        """The branches of a conversation.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -116,6 +187,31 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.ListMessages,
                     request_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesResponse.SerializeToString,
+            ),
+            'EditMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditMessage,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageResponse.SerializeToString,
+            ),
+            'DeleteMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMessage,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageResponse.SerializeToString,
+            ),
+            'SetFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFeedback,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackResponse.SerializeToString,
+            ),
+            'SwitchBranch': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchBranch,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchResponse.SerializeToString,
+            ),
+            'ListBranches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBranches,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -227,6 +323,141 @@ class MessageService:
             '/chat.v1.MessageService/ListMessages',
             protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_message__service__pb2.ListMessagesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/EditMessage',
+            protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_branches__pb2.EditMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/DeleteMessage',
+            protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_message__service__pb2.DeleteMessageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/SetFeedback',
+            protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_message__service__pb2.SetFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchBranch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/SwitchBranch',
+            protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_branches__pb2.SwitchBranchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBranches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/ListBranches',
+            protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

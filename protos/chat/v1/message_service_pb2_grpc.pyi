@@ -8,6 +8,7 @@ Appends are safe to repeat: give each a `request_id` of its own, and after a los
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from protos.chat.v1 import branches_pb2 as _branches_pb2
 from protos.chat.v1 import message_service_pb2 as _message_service_pb2
 import abc as _abc_1
 
@@ -33,7 +34,32 @@ class MessageServiceStub:
     Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]
-    """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise.
+    """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise. Deleted
+    messages are shown in their places, without parts.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, BRANCH_NOT_FOUND.
+    """
+    EditMessage: _aio.UnaryUnaryMultiCallable[_branches_pb2.EditMessageRequest, _branches_pb2.EditMessageResponse]
+    """Writes other parts in a message's place: a new message of the same role and at the same depth, on a branch of its
+    own, to which the conversation switches. The message that it replaces stays, and so does what came after it.
+    Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED, REQUEST_ID_REUSED,
+    TOO_MANY_BRANCHES.
+    """
+    DeleteMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.DeleteMessageRequest, _message_service_pb2.DeleteMessageResponse]
+    """Empties a message: it keeps its place, with a `delete_time`, and loses its parts and its feedback for good. What came
+    after it stays. Deleting it again changes nothing.
+    Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, CONVERSATION_DELETED.
+    """
+    SetFeedback: _aio.UnaryUnaryMultiCallable[_message_service_pb2.SetFeedbackRequest, _message_service_pb2.SetFeedbackResponse]
+    """Says what the user thinks of a message, in place of what was said before.
+    Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED.
+    """
+    SwitchBranch: _aio.UnaryUnaryMultiCallable[_branches_pb2.SwitchBranchRequest, _branches_pb2.SwitchBranchResponse]
+    """Lets new messages go to another branch of the conversation, which ListMessages then shows. Switching to the active one
+    changes nothing.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, BRANCH_NOT_FOUND.
+    """
+    ListBranches: _aio.UnaryUnaryMultiCallable[_branches_pb2.ListBranchesRequest, _branches_pb2.ListBranchesResponse]
+    """The branches of a conversation.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
     """
 
@@ -77,7 +103,62 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.ListMessagesRequest,
         context: _aio.ServicerContext[_message_service_pb2.ListMessagesRequest, _abc.Awaitable[_message_service_pb2.ListMessagesResponse]],
     ) -> _abc.Awaitable[_message_service_pb2.ListMessagesResponse]:
-        """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise.
+        """A branch of a conversation, or what one sign-in wrote anywhere, the oldest first unless asked otherwise. Deleted
+        messages are shown in their places, without parts.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, BRANCH_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def EditMessage(
+        self,
+        request: _branches_pb2.EditMessageRequest,
+        context: _aio.ServicerContext[_branches_pb2.EditMessageRequest, _abc.Awaitable[_branches_pb2.EditMessageResponse]],
+    ) -> _abc.Awaitable[_branches_pb2.EditMessageResponse]:
+        """Writes other parts in a message's place: a new message of the same role and at the same depth, on a branch of its
+        own, to which the conversation switches. The message that it replaces stays, and so does what came after it.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED, REQUEST_ID_REUSED,
+        TOO_MANY_BRANCHES.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMessage(
+        self,
+        request: _message_service_pb2.DeleteMessageRequest,
+        context: _aio.ServicerContext[_message_service_pb2.DeleteMessageRequest, _abc.Awaitable[_message_service_pb2.DeleteMessageResponse]],
+    ) -> _abc.Awaitable[_message_service_pb2.DeleteMessageResponse]:
+        """Empties a message: it keeps its place, with a `delete_time`, and loses its parts and its feedback for good. What came
+        after it stays. Deleting it again changes nothing.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, CONVERSATION_DELETED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetFeedback(
+        self,
+        request: _message_service_pb2.SetFeedbackRequest,
+        context: _aio.ServicerContext[_message_service_pb2.SetFeedbackRequest, _abc.Awaitable[_message_service_pb2.SetFeedbackResponse]],
+    ) -> _abc.Awaitable[_message_service_pb2.SetFeedbackResponse]:
+        """Says what the user thinks of a message, in place of what was said before.
+        Errors: INVALID_FIELDS, MESSAGE_NOT_FOUND, MESSAGE_DELETED, CONVERSATION_DELETED.
+        """
+
+    @_abc_1.abstractmethod
+    def SwitchBranch(
+        self,
+        request: _branches_pb2.SwitchBranchRequest,
+        context: _aio.ServicerContext[_branches_pb2.SwitchBranchRequest, _abc.Awaitable[_branches_pb2.SwitchBranchResponse]],
+    ) -> _abc.Awaitable[_branches_pb2.SwitchBranchResponse]:
+        """Lets new messages go to another branch of the conversation, which ListMessages then shows. Switching to the active one
+        changes nothing.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, BRANCH_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListBranches(
+        self,
+        request: _branches_pb2.ListBranchesRequest,
+        context: _aio.ServicerContext[_branches_pb2.ListBranchesRequest, _abc.Awaitable[_branches_pb2.ListBranchesResponse]],
+    ) -> _abc.Awaitable[_branches_pb2.ListBranchesResponse]:
+        """The branches of a conversation.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
         """
 

@@ -84,6 +84,30 @@ ROLE_TOOL: Role.ValueType  # 4
 """What a tool returned to the model."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _FeedbackRating:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeedbackRatingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeedbackRating.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEEDBACK_RATING_UNSPECIFIED: _FeedbackRating.ValueType  # 0
+    """No rating."""
+    FEEDBACK_RATING_GOOD: _FeedbackRating.ValueType  # 1
+    """It helped."""
+    FEEDBACK_RATING_BAD: _FeedbackRating.ValueType  # 2
+    """It did not."""
+
+class FeedbackRating(_FeedbackRating, metaclass=_FeedbackRatingEnumTypeWrapper):
+    """What a user thinks of a message."""
+
+FEEDBACK_RATING_UNSPECIFIED: FeedbackRating.ValueType  # 0
+"""No rating."""
+FEEDBACK_RATING_GOOD: FeedbackRating.ValueType  # 1
+"""It helped."""
+FEEDBACK_RATING_BAD: FeedbackRating.ValueType  # 2
+"""It did not."""
+Global___FeedbackRating: _TypeAlias = FeedbackRating  # noqa: Y015
+
 class _InteractionState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -440,8 +464,36 @@ class ToolResult(_message.Message):
 Global___ToolResult: _TypeAlias = ToolResult  # noqa: Y015
 
 @_typing.final
+class Feedback(_message.Message):
+    """What a user thinks of a message, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATING_FIELD_NUMBER: _builtins.int
+    COMMENT_FIELD_NUMBER: _builtins.int
+    rating: Global___FeedbackRating.ValueType
+    """Whether it helped."""
+    comment: _builtins.str
+    """In the user's words. At most 2,000 characters; may be empty."""
+    def __init__(
+        self,
+        *,
+        rating: Global___FeedbackRating.ValueType = ...,
+        comment: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comment", b"comment", "rating", b"rating"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Feedback: _TypeAlias = Feedback  # noqa: Y015
+
+@_typing.final
 class Message(_message.Message):
-    """Something said. Messages are never rewritten."""
+    """Something said. Messages are never rewritten: EditMessage writes another one in their place, and DeleteMessage takes
+    their parts away.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -455,6 +507,13 @@ class Message(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    REPLACED_MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    SIBLING_COUNT_FIELD_NUMBER: _builtins.int
+    SIBLING_INDEX_FIELD_NUMBER: _builtins.int
+    PREVIOUS_SIBLING_BRANCH_FIELD_NUMBER: _builtins.int
+    NEXT_SIBLING_BRANCH_FIELD_NUMBER: _builtins.int
+    FEEDBACK_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7. Output only."""
     conversation_id: _builtins.str
@@ -473,13 +532,33 @@ class Message(_message.Message):
     """Who speaks."""
     revision: _builtins.int
     """The conversation's revision that last touched it. Output only."""
+    replaced_message_id: _builtins.str
+    """The message in whose place it was written. Empty where it was sent. Output only."""
+    sibling_count: _builtins.int
+    """How many alternatives could stand in its place, it among them: 1 where there is no other. Deleted ones count.
+    Output only.
+    """
+    sibling_index: _builtins.int
+    """Which of them it is, from 1, in the order they were written. Output only."""
+    previous_sibling_branch: _builtins.int
+    """The branch of the alternative before it; 0 where it is the first. Output only."""
+    next_sibling_branch: _builtins.int
+    """The branch of the alternative after it; 0 where it is the last. Output only."""
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Part]:
-        """What is said: 1 to 64 pieces, together at most 1,000,000 bytes of UTF-8, counting all that stands in them."""
+        """What is said; nothing once it is deleted. 1 to 64 pieces, together at most 1,000,000 bytes of UTF-8, counting all that stands in them."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was appended. Output only."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was deleted. Unset while it is not. Output only."""
+
+    @_builtins.property
+    def feedback(self) -> Global___Feedback:
+        """What the user thinks of it. Unset where nothing was said. Written by SetFeedback."""
 
     def __init__(
         self,
@@ -494,10 +573,17 @@ class Message(_message.Message):
         parts: _abc.Iterable[Global___Part] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        replaced_message_id: _builtins.str = ...,
+        sibling_count: _builtins.int = ...,
+        sibling_index: _builtins.int = ...,
+        previous_sibling_branch: _builtins.int = ...,
+        next_sibling_branch: _builtins.int = ...,
+        feedback: Global___Feedback | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "feedback", b"feedback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conversation_id", b"conversation_id", "create_time", b"create_time", "depth", b"depth", "id", b"id", "parts", b"parts", "position", b"position", "revision", b"revision", "role", b"role", "session_id", b"session_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "conversation_id", b"conversation_id", "create_time", b"create_time", "delete_time", b"delete_time", "depth", b"depth", "feedback", b"feedback", "id", b"id", "next_sibling_branch", b"next_sibling_branch", "parts", b"parts", "position", b"position", "previous_sibling_branch", b"previous_sibling_branch", "replaced_message_id", b"replaced_message_id", "revision", b"revision", "role", b"role", "session_id", b"session_id", "sibling_count", b"sibling_count", "sibling_index", b"sibling_index"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
