@@ -27,7 +27,9 @@ class LocalModel:
 
     name = "smollm2-135m-instruct"
     context_tokens = 2048
-    """How much it reads and writes in one answer."""
+    """How much it can read and write in one answer."""
+    advised_tokens = 1024
+    """How much it should: it reads a hundred tokens a second, and who shortens a conversation only guesses tokens."""
 
     def __init__(self, data_dir: Path, port: int, *, key: str) -> None:
         """Choose where the server logs, and the key that it asks for."""
@@ -35,7 +37,7 @@ class LocalModel:
         self.data_dir = data_dir.absolute()
         self.log = self.data_dir / "model.log"
         self._pid_file = self.data_dir / "model.pid"
-        self._key = key
+        self.key = key
         self._child: Child | None = None
 
     @staticmethod
@@ -75,7 +77,7 @@ class LocalModel:
         told = {
             "weights": str(weights),
             "name": self.name,
-            "key": self._key,
+            "key": self.key,
             "context_tokens": self.context_tokens,
             "parent": os.getpid(),
         }

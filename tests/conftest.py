@@ -5,6 +5,7 @@ import pytest
 import structlog
 from structlog.typing import EventDict
 
+from shared.embedded import free_port, scratch_folder
 from shared.local_model import LocalModel
 from tests.authtest import Auth, auth_config, running_auth
 from tests.servers import Servers, TestDatabase, fresh_database, running_servers
@@ -36,6 +37,16 @@ def logs() -> Iterator[list[EventDict]]:
 def servers() -> Iterator[Servers]:
     with running_servers() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def local_model() -> Iterator[LocalModel]:
+    """The small model, once for all tests of a process that ask for it."""
+    with scratch_folder() as folder:
+        model = LocalModel(folder, free_port(), key="a-key-of-the-model")
+        model.start()
+        yield model
+        model.stop()
 
 
 @pytest.fixture

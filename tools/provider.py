@@ -21,7 +21,7 @@ def environment(model: str, local_url: str, folder: DataFolder) -> dict[str, str
         "CHAT_PROVIDER_URL": local_url,
         "CHAT_PROVIDER_API_KEY": folder.secret(_KEY),
         "CHAT_PROVIDER_MODEL": model,
-        "CHAT_PROVIDER_CONTEXT_TOKENS": str(LocalModel.context_tokens),
+        "CHAT_PROVIDER_CONTEXT_TOKENS": str(LocalModel.advised_tokens),
     }
 
 

@@ -30,17 +30,13 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[LocalModel]:
-    with scratch_folder() as path:
-        server = LocalModel(path, free_port(), key=KEY)
-        server.start()
-        yield server
-        server.stop()
+@pytest.fixture
+def model(local_model: LocalModel) -> LocalModel:
+    return local_model
 
 
-def client(model: LocalModel, key: str = KEY) -> openai.OpenAI:
-    return openai.OpenAI(base_url=model.url, api_key=key, max_retries=0, timeout=30)
+def client(model: LocalModel, key: str = "") -> openai.OpenAI:
+    return openai.OpenAI(base_url=model.url, api_key=key or model.key, max_retries=0, timeout=30)
 
 
 def test_it_listens_on_the_loopback_address_only_and_lists_the_model(model: LocalModel) -> None:
@@ -53,7 +49,7 @@ def test_it_listens_on_the_loopback_address_only_and_lists_the_model(model: Loca
 def test_it_asks_for_its_key_which_does_not_show_in_the_list_of_processes(model: LocalModel) -> None:
     shown = command_line(model.pid)
     assert "shared.model_server" in shown
-    assert KEY not in shown
+    assert model.key not in shown
     messages = [{"role": "user", "content": "Shade?"}]
     with client(model, "another") as it, pytest.raises(openai.AuthenticationError):
         it.chat.completions.create(model=model.name, messages=messages, max_tokens=1)  # type: ignore[arg-type]
