@@ -3,12 +3,11 @@
 from typing import Final
 from uuid import UUID
 
-from chat_service.models import InteractionState, NewMessage, Role
+from chat_service.models import InteractionState, NewMessage, Part, Role
 from chat_service.parts import weight
 from chat_service.run_models import Attempt, Ending, Lapsed, Outcome, Run
 from chat_service.store import chat_messages, runs
 from shared.db import Database, Executor
-from shared.errors import ServiceError
 
 _MAX_PART: Final = 100_000
 _WORKER_LOST: Final = "worker_lost"
@@ -19,7 +18,7 @@ async def end(database: Database, run: Run, outcome: Outcome) -> int | None:
     async with database.transaction() as tx:
         if not await runs.lock_conversation(tx, run) or not await runs.hold(tx, run):
             return None
-        message_id = await _keep(tx, run, outcome.progress.text) if outcome.progress.text else None
+        message_id = await _keep(tx, run, outcome)
         ending = Ending(
             state=outcome.state,
             chunk_ends=outcome.progress.chunk_ends,
@@ -50,8 +49,14 @@ async def end_lapsed(database: Database, lapsed: Lapsed) -> int | None:
     return await end(database, lapsed.run, outcome)
 
 
-async def _keep(executor: Executor, run: Run, text: str) -> UUID:
-    parts = tuple(text[begin : begin + _MAX_PART] for begin in range(0, len(text), _MAX_PART))
+async def _keep(executor: Executor, run: Run, outcome: Outcome) -> UUID | None:
+    text = outcome.progress.text
+    parts: tuple[Part, ...] = (
+        *(text[begin : begin + _MAX_PART] for begin in range(0, len(text), _MAX_PART)),
+        *outcome.tool_calls,
+    )
+    if not parts:
+        return None
     new = NewMessage(
         user_id=run.user_id,
         conversation_id=run.conversation_id,
@@ -61,7 +66,5 @@ async def _keep(executor: Executor, run: Run, text: str) -> UUID:
         text_bytes=weight(parts),
         request_id=None,
     )
-    [appended] = await chat_messages.append(executor, [new])
-    if isinstance(appended, ServiceError):
-        raise appended
+    await chat_messages.append_one(executor, new, run.branch)
     return new.id

@@ -73,3 +73,21 @@ class InteractionNotFound(ServiceError):
     """There is no such interaction."""
 
     code = Code.NOT_FOUND
+
+
+class ConversationBusy(ServiceError):
+    """An answer is being written in the conversation: wait for it, cancel it, or ask with another busy_policy."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ProviderNotConfigured(ServiceError):
+    """The service has no model to ask: its operator has to name one."""
+
+    code = Code.FAILED_PRECONDITION
+
+
+class ModelNotOffered(ServiceError):
+    """The service offers no model of this name."""
+
+    code = Code.FAILED_PRECONDITION

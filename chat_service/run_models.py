@@ -3,10 +3,15 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum
+from hashlib import sha256
 from uuid import UUID
 
-from chat_service.models import InteractionError, InteractionState, Usage
+import orjson
+
+from chat_service.models import InteractionError, InteractionState, Part, Role, ToolCall, Usage
 from shared import ids
+
+FINAL = frozenset(InteractionState) - {InteractionState.QUEUED, InteractionState.RUNNING}
 
 
 class BusyPolicy(IntEnum):
@@ -15,6 +20,49 @@ class BusyPolicy(IntEnum):
     REJECT = 1
     QUEUE = 2
     INTERRUPT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Something that a model may ask to be run; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str = field(repr=False)
+    parameters: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """How a model is to answer; what is None or empty is left to the provider. `response_schema` is a JSON schema."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+    stop: tuple[str, ...] = field(default=(), repr=False)
+    seed: int | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = ""
+    response_schema: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request for an answer."""
+
+    user_id: UUID
+    session_id: UUID
+    conversation_id: UUID
+    parts: tuple[Part, ...] = field(repr=False)
+    weight: int
+    request_id: str | None
+    model: str
+    parameters: Parameters
+    busy_policy: BusyPolicy
+
+    @property
+    def digest(self) -> bytes:
+        """What a repeat of the request must say again."""
+        return sha256(orjson.dumps((self.parts, self.model, self.parameters, self.busy_policy))).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +80,15 @@ class NewRun:
     parameters: str = field(repr=False)
     request_id: str | None
     request_digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A message as a model is shown it."""
+
+    id: UUID
+    role: Role
+    parts: tuple[Part, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +153,7 @@ class Outcome:
 
     state: InteractionState
     progress: Progress = field(default_factory=Progress)
+    tool_calls: tuple[ToolCall, ...] = ()
     usage_estimated: bool = False
     error: InteractionError | None = None
     attempts: tuple[Attempt, ...] = ()

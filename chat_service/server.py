@@ -7,7 +7,8 @@ from typing import Final, TypeAlias
 import grpc
 import structlog
 
-from chat_service import cleanup, erasures, retention
+from chat_service import cleanup, erasures, providers, retention
+from chat_service.answers import Answers
 from chat_service.branches import Branches
 from chat_service.components import Components
 from chat_service.config import ChatConfig
@@ -15,16 +16,20 @@ from chat_service.conversation_sessions import ConversationSessions
 from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
 from chat_service.erasures import Erasures
+from chat_service.generation import Generation
 from chat_service.hints import Hints
 from chat_service.interactions import Interactions
 from chat_service.live import Live
+from chat_service.live_answers import LiveAnswers
 from chat_service.messages import Messages
+from chat_service.prices import Prices
 from chat_service.retention import Retention
 from chat_service.rpc.component_service import ComponentService
 from chat_service.rpc.conversation_service import ConversationService
 from chat_service.rpc.interaction_service import InteractionService
 from chat_service.rpc.message_service import MessageService
 from chat_service.rpc.pages import Pages
+from chat_service.runs import TICK_SECONDS, Means, Runs
 from chat_service.streams import POLL_SECONDS, Streams
 from protos.chat.v1 import (
     component_service_pb2,
@@ -77,9 +82,32 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         verifier = await know(config, held, channel)
         live = Live(held.link, config.redis_url.get_secret_value())
         held.background.spawn("live", live.run())
-        services = _services(config, held, Hints(live))
-        async with serving(config, held, services, verifier, "chat.parley") as server:
-            yield server
+        hints = Hints(live)
+        streams = Streams(config.streams_per_user)
+        held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
+        held.background.spawn("end of streams", streams.end_with(held.ending))
+        async with _generation(config, held, streams, hints) as generation:
+            services = _services(config, held, streams, hints, generation)
+            async with serving(config, held, services, verifier, "chat.parley") as server:
+                yield server
+
+
+@contextlib.asynccontextmanager
+async def _generation(config: ChatConfig, held: Resources, streams: Streams, hints: Hints) -> AsyncIterator[Generation]:
+    """Answers, written until the service ends; then those under way have the grace time to end by themselves."""
+    async with providers.connect(config.asked) as asked:
+        live = LiveAnswers()
+        prices = Prices.read(config.prices_file)
+        means = Means(providers=asked, prices=prices, patience=config.patience, at_once=config.answers_at_once)
+        runs = Runs(held.database, live, hints, held.background, means)
+        answers = Answers(held.database, live, streams, hints)
+        held.background.spawn("end of runs", runs.end(held.ending, config.shutdown_grace_seconds))
+        held.background.every(TICK_SECONDS, "runs", runs.tick)
+        try:
+            yield Generation(held.database, runs, answers, hints, held.background)
+        finally:
+            held.ending.set()
+            await runs.ended.wait()
 
 
 def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> None:
@@ -95,17 +123,16 @@ def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> N
         held.background.every(retention.PAUSE_SECONDS, "retention", aging.work)
 
 
-def _services(config: ChatConfig, held: Resources, hints: Hints) -> list[Service]:
+def _services(
+    config: ChatConfig, held: Resources, streams: Streams, hints: Hints, generation: Generation
+) -> list[Service]:
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
     links = ConversationSessions(held.database, hints)
-    streams = Streams(config.streams_per_user)
-    held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
-    held.background.spawn("end of streams", streams.end_with(held.ending))
     watches = ConversationWatches(held.database, streams, hints)
     conversations = ConversationService(Conversations(held.database, hints, config.retention), links, watches, pages)
     messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), pages)
     components = ComponentService(Components(held.database, hints), pages)
-    interactions = InteractionService(Interactions(held.database, hints), pages)
+    interactions = InteractionService(Interactions(held.database, hints), generation, pages)
     return [
         Service(
             descriptor=conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],

@@ -3,6 +3,7 @@
 from prometheus_client import Counter, Gauge, Histogram
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SLOW = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 rpc_seconds = Histogram("parley_rpc_seconds", "Duration of a call.", ["method", "code"], buckets=_FAST)
@@ -62,4 +63,24 @@ tls_expire_time = Gauge(
 mails = Counter("parley_mails", "Mails by what became of an attempt to send them.", ["kind", "outcome"])
 mails_waiting = Gauge("parley_mails_waiting", "Mails in the outbox that are to be sent.")
 mail_oldest_seconds = Gauge("parley_mail_oldest_seconds", "Age of the oldest mail that is to be sent.")
+runs_active = Gauge("parley_runs_active", "Answers that this process is writing.")
+runs_ended = Counter("parley_runs_ended", "Runs that ended, by their final state.", ["state"])
+runs_lost = Counter("parley_runs_lost", "Runs that a worker lost to another, and committed nothing of.")
+gen_ai_duration = Histogram(
+    "gen_ai_client_operation_duration_seconds",
+    "Duration of a request to a model, as OpenTelemetry names it.",
+    ["gen_ai_provider_name", "gen_ai_request_model", "error_type"],
+    buckets=_SLOW,
+)
+gen_ai_first_token = Histogram(
+    "gen_ai_server_time_to_first_token_seconds",
+    "From the request to the first piece of the answer, likewise.",
+    ["gen_ai_provider_name", "gen_ai_request_model"],
+    buckets=_SLOW,
+)
+gen_ai_tokens = Counter(
+    "gen_ai_client_token_usage",
+    "Tokens used, likewise; `input` or `output`.",
+    ["gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type"],
+)
 dependency_up = Gauge("parley_dependency_up", "1 while a dependency answers.", ["dependency"])

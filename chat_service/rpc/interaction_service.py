@@ -1,15 +1,19 @@
 """chat.v1.InteractionService."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from grpc.aio import ServicerContext
 
+from chat_service.generation import Generation
 from chat_service.interactions import Interactions
-from chat_service.rpc import convert
+from chat_service.rpc import convert, events
 from chat_service.rpc.pages import Pages
+from chat_service.rpc.parse import generation as parse_generation
 from chat_service.rpc.parse import interactions as parse
+from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc
 from protos.chat.v1 import interaction_service_pb2 as pb
-from protos.chat.v1 import interaction_service_pb2_grpc
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -18,9 +22,31 @@ Context = ServicerContext[Any, Any]
 class InteractionService(interaction_service_pb2_grpc.InteractionServiceServicer):
     """The runs of models in the caller's conversations."""
 
-    def __init__(self, interactions: Interactions, pages: Pages) -> None:
+    def __init__(self, interactions: Interactions, generation: Generation, pages: Pages) -> None:
         """Serve with these rules."""
-        self._interactions, self._pages = interactions, pages
+        self._interactions, self._generation, self._pages = interactions, generation, pages
+
+    async def Generate(
+        self, request: generation_pb2.GenerateRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
+        ask = parse_generation.generate(calls.principal(), request)
+        async with aclosing(self._generation.generate(ask)) as answer:
+            async for event in answer:
+                yield events.generated(event)
+
+    async def ResumeInteraction(
+        self, request: generation_pb2.ResumeInteractionRequest, context: Context
+    ) -> AsyncIterator[generation_pb2.ResumeInteractionResponse]:
+        interaction_id, after = parse_generation.resume(request)
+        async with aclosing(self._generation.resume(calls.principal().user_id, interaction_id, after)) as answer:
+            async for event in answer:
+                yield events.resumed(event)
+
+    async def CancelInteraction(
+        self, request: generation_pb2.CancelInteractionRequest, context: Context
+    ) -> generation_pb2.CancelInteractionResponse:
+        ended = await self._generation.cancel(calls.principal().user_id, parse_generation.cancel(request))
+        return generation_pb2.CancelInteractionResponse(interaction=convert.interaction(ended))
 
     async def RecordInteraction(
         self, request: pb.RecordInteractionRequest, context: Context

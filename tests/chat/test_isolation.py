@@ -52,6 +52,7 @@ WITH: dict[str, dict[str, Any]] = {
     "GetComponentVersion": {"version": 1},
     "RestoreComponentVersion": {"version": 1},
     "RecordInteraction": {"interaction": {"model": "m", "state": FINISHED}},
+    "Generate": {"parts": TEXT},
 }
 
 

@@ -37,11 +37,12 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
-from chat_service import conversation_watches, diffs, erasures, retention, streams
+from chat_service import attempts, conversation_watches, diffs, erasures, retention, runs, streams
+from chat_service import generation as chat_generation
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
-from chat_service.rpc.parse import components, conversations, interactions, messages, parts
+from chat_service.rpc.parse import components, conversations, generation, interactions, messages, parts
 from chat_service.store import conversation_branches, pages
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
@@ -215,6 +216,19 @@ STATED = [
     ("component: `content`", f"{number(components._MAX_CONTENT_BYTES)} bytes"),
     ("interaction: `model`, `finish_reason`, `price_version`", f"{interactions._MAX_MODEL}, "),
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
+    ("answer: `model`, tools, `stop`", f"{generation.MAX_MODEL} characters, {generation.MAX_TOOLS} tools"),
+    ("answer: `model`, tools, `stop`", f"{generation.MAX_STOPS} texts of {generation.MAX_STOP} characters"),
+    ("answer: a schema, the description of a tool", f"{number(generation.MAX_SCHEMA_BYTES)} bytes"),
+    ("answer: a schema, the description of a tool", f"{number(generation.MAX_TOOL_DESCRIPTION)} characters"),
+    ("answer: `max_output_tokens`, text", f"1 to {number(generation.MAX_OUTPUT_TOKENS)}, "),
+    ("answer: `max_output_tokens`, text", f"{number(attempts.MAX_ANSWER_BYTES)} bytes"),
+    ("answers that wait in a conversation", str(chat_generation.MAX_QUEUED)),
+    ("answers at once in a process", default(ChatConfig, "answers_at_once")),
+    ("answer: its beginning", f"{default(ChatConfig, 'first_token_seconds')} s"),
+    ("answer: its beginning", f"{attempts.ROUNDS} rounds"),
+    ("answer: silence in it", f"{default(ChatConfig, 'silence_seconds')} s"),
+    ("answer: all of it", f"{default(ChatConfig, 'answer_seconds')} s"),
+    ("worker of an answer without news", f"{runs.LEASE.seconds} s; looked for every {number(runs.TICK_SECONDS)} s"),
     ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
     ("streams of a user on a replica", default(ChatConfig, "streams_per_user")),
     ("streams of a replica", number(streams.MAX_STREAMS)),

@@ -103,6 +103,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The cursor or revision is of a state that the conversation never reached, as after a restored
     backup. Read the conversation again and begin the stream without a cursor.
     """
+    ERROR_REASON_CONVERSATION_BUSY: _ErrorReason.ValueType  # 120
+    """FAILED_PRECONDITION. An answer is being written in the conversation, or too many wait there. Wait for it, cancel it,
+    or ask with another `busy_policy`.
+    """
+    ERROR_REASON_PROVIDER_NOT_CONFIGURED: _ErrorReason.ValueType  # 121
+    """FAILED_PRECONDITION. The service has no model to ask. Its operator has to name one."""
+    ERROR_REASON_MODEL_NOT_OFFERED: _ErrorReason.ValueType  # 122
+    """FAILED_PRECONDITION. The service offers no model of this name. Ask without one, or for another."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, and what the caller should do about it. The status code is named first. What belongs to another
@@ -183,4 +191,12 @@ ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 136
 """FAILED_PRECONDITION. The cursor or revision is of a state that the conversation never reached, as after a restored
 backup. Read the conversation again and begin the stream without a cursor.
 """
+ERROR_REASON_CONVERSATION_BUSY: ErrorReason.ValueType  # 120
+"""FAILED_PRECONDITION. An answer is being written in the conversation, or too many wait there. Wait for it, cancel it,
+or ask with another `busy_policy`.
+"""
+ERROR_REASON_PROVIDER_NOT_CONFIGURED: ErrorReason.ValueType  # 121
+"""FAILED_PRECONDITION. The service has no model to ask. Its operator has to name one."""
+ERROR_REASON_MODEL_NOT_OFFERED: ErrorReason.ValueType  # 122
+"""FAILED_PRECONDITION. The service offers no model of this name. Ask without one, or for another."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

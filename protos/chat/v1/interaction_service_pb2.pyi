@@ -3,7 +3,7 @@
 isort:skip_file
 chat.v1: what was said, and what was built. This file: runs of models, what they answered, used and cost.
 
-For callers that run the model themselves: send the user's message, run the model, send its answer with
+Generate has the service run the model. For callers that run it themselves: send the user's message, run the model, send its answer with
 MessageService.SendMessage (role ASSISTANT), then record the run with RecordInteraction.
 """
 

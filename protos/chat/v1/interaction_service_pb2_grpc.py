@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from protos.chat.v1 import generation_pb2 as protos_dot_chat_dot_v1_dot_generation__pb2
 from protos.chat.v1 import interaction_service_pb2 as protos_dot_chat_dot_v1_dot_interaction__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -35,6 +36,21 @@ class InteractionServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.Generate = channel.unary_stream(
+                '/chat.v1.InteractionService/Generate',
+                request_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+                _registered_method=True)
+        self.ResumeInteraction = channel.unary_stream(
+                '/chat.v1.InteractionService/ResumeInteraction',
+                request_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionResponse.FromString,
+                _registered_method=True)
+        self.CancelInteraction = channel.unary_unary(
+                '/chat.v1.InteractionService/CancelInteraction',
+                request_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.FromString,
+                _registered_method=True)
         self.RecordInteraction = channel.unary_unary(
                 '/chat.v1.InteractionService/RecordInteraction',
                 request_serializer=protos_dot_chat_dot_v1_dot_interaction__service__pb2.RecordInteractionRequest.SerializeToString,
@@ -55,6 +71,32 @@ class InteractionServiceStub:
 class InteractionServiceServicer:
     """The runs of models in the caller's conversations.
     """
+
+    def Generate(self, request, context):
+        """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
+        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeInteraction(self, request, context):
+        """The events of an answer after a cursor, those that are still to come too.
+        Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelInteraction(self, request, context):
+        """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
+        nothing.
+        Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def RecordInteraction(self, request, context):
         """Records a run that has ended, with its answer.
@@ -84,6 +126,21 @@ class InteractionServiceServicer:
 
 def add_InteractionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'Generate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Generate,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.GenerateRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.GenerateResponse.SerializeToString,
+            ),
+            'ResumeInteraction': grpc.unary_stream_rpc_method_handler(
+                    servicer.ResumeInteraction,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionResponse.SerializeToString,
+            ),
+            'CancelInteraction': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelInteraction,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.SerializeToString,
+            ),
             'RecordInteraction': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordInteraction,
                     request_deserializer=protos_dot_chat_dot_v1_dot_interaction__service__pb2.RecordInteractionRequest.FromString,
@@ -110,6 +167,87 @@ def add_InteractionServiceServicer_to_server(servicer, server):
 class InteractionService:
     """The runs of models in the caller's conversations.
     """
+
+    @staticmethod
+    def Generate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chat.v1.InteractionService/Generate',
+            protos_dot_chat_dot_v1_dot_generation__pb2.GenerateRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_generation__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeInteraction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chat.v1.InteractionService/ResumeInteraction',
+            protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_generation__pb2.ResumeInteractionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelInteraction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.InteractionService/CancelInteraction',
+            protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def RecordInteraction(request,

@@ -3,12 +3,13 @@
 isort:skip_file
 chat.v1: what was said, and what was built. This file: runs of models, what they answered, used and cost.
 
-For callers that run the model themselves: send the user's message, run the model, send its answer with
+Generate has the service run the model. For callers that run it themselves: send the user's message, run the model, send its answer with
 MessageService.SendMessage (role ASSISTANT), then record the run with RecordInteraction.
 """
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from protos.chat.v1 import generation_pb2 as _generation_pb2
 from protos.chat.v1 import interaction_service_pb2 as _interaction_service_pb2
 import abc as _abc_1
 
@@ -20,6 +21,20 @@ class InteractionServiceStub:
     """The runs of models in the caller's conversations."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    Generate: _aio.UnaryStreamMultiCallable[_generation_pb2.GenerateRequest, _generation_pb2.GenerateResponse]
+    """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
+    PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+    """
+    ResumeInteraction: _aio.UnaryStreamMultiCallable[_generation_pb2.ResumeInteractionRequest, _generation_pb2.ResumeInteractionResponse]
+    """The events of an answer after a cursor, those that are still to come too.
+    Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+    """
+    CancelInteraction: _aio.UnaryUnaryMultiCallable[_generation_pb2.CancelInteractionRequest, _generation_pb2.CancelInteractionResponse]
+    """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
+    nothing.
+    Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+    """
     RecordInteraction: _aio.UnaryUnaryMultiCallable[_interaction_service_pb2.RecordInteractionRequest, _interaction_service_pb2.RecordInteractionResponse]
     """Records a run that has ended, with its answer.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, MESSAGE_NOT_FOUND (`message_id` is none of
@@ -36,6 +51,38 @@ class InteractionServiceStub:
 
 class InteractionServiceServicer(metaclass=_abc_1.ABCMeta):
     """The runs of models in the caller's conversations."""
+
+    @_abc_1.abstractmethod
+    def Generate(
+        self,
+        request: _generation_pb2.GenerateRequest,
+        context: _aio.ServicerContext[_generation_pb2.GenerateRequest, _abc.AsyncIterator[_generation_pb2.GenerateResponse]],
+    ) -> _abc.AsyncIterator[_generation_pb2.GenerateResponse]:
+        """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
+        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeInteraction(
+        self,
+        request: _generation_pb2.ResumeInteractionRequest,
+        context: _aio.ServicerContext[_generation_pb2.ResumeInteractionRequest, _abc.AsyncIterator[_generation_pb2.ResumeInteractionResponse]],
+    ) -> _abc.AsyncIterator[_generation_pb2.ResumeInteractionResponse]:
+        """The events of an answer after a cursor, those that are still to come too.
+        Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelInteraction(
+        self,
+        request: _generation_pb2.CancelInteractionRequest,
+        context: _aio.ServicerContext[_generation_pb2.CancelInteractionRequest, _abc.Awaitable[_generation_pb2.CancelInteractionResponse]],
+    ) -> _abc.Awaitable[_generation_pb2.CancelInteractionResponse]:
+        """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
+        nothing.
+        Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def RecordInteraction(

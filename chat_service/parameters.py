@@ -1,0 +1,56 @@
+"""What a model is told beside the messages: as it is stored, and as a provider takes it."""
+
+from typing import Any, Final
+
+import orjson
+from openai.types.chat import ChatCompletionToolUnionParam
+from openai.types.chat.completion_create_params import ResponseFormat
+
+from chat_service.run_models import Parameters, Tool
+
+_WORDS: Final = ("auto", "none", "required")
+_ANY_OBJECT: Final = "{}"
+
+
+def dump(parameters: Parameters) -> str:
+    """Parameters as they are stored."""
+    return orjson.dumps(parameters).decode()
+
+
+def load(stored: str) -> Parameters:
+    """Stored parameters as a value."""
+    plain = orjson.loads(stored)
+    tools = tuple(Tool(**tool) for tool in plain.pop("tools", ()))
+    return Parameters(**plain | {"tools": tools, "stop": tuple(plain.get("stop", ()))})
+
+
+def for_provider(parameters: Parameters, output_limit: str) -> dict[str, Any]:
+    """The arguments of a chat completion; `output_limit` is the provider's name for the most tokens to write."""
+    told: dict[str, Any] = {
+        "temperature": parameters.temperature,
+        "top_p": parameters.top_p,
+        output_limit: parameters.max_output_tokens,
+        "stop": list(parameters.stop) or None,
+        "seed": parameters.seed,
+        "tools": [_tool(tool) for tool in parameters.tools] or None,
+        "tool_choice": _tool_choice(parameters) if parameters.tools else None,
+        "response_format": _response_format(parameters.response_schema) if parameters.response_schema else None,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _tool(tool: Tool) -> ChatCompletionToolUnionParam:
+    schema = orjson.loads(tool.parameters or _ANY_OBJECT)
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description, "parameters": schema},
+    }
+
+
+def _tool_choice(parameters: Parameters) -> object:
+    choice = parameters.tool_choice
+    return (choice or None) if choice in ("", *_WORDS) else {"type": "function", "function": {"name": choice}}
+
+
+def _response_format(schema: str) -> ResponseFormat:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": orjson.loads(schema), "strict": True}}
