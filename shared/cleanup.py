@@ -1,5 +1,6 @@
 """Background clean-up: small batches, by whichever replica holds the task's advisory lock, never in anybody's way."""
 
+import asyncio
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,12 @@ class CleanUp:
 
 
 def schedule(tasks: Sequence[CleanUp], database: Database, background: Background) -> None:
-    """Run every task again and again."""
+    """Run every task again and again, one at a time: a start takes no ten connections from the callers for it."""
+    turn = asyncio.Lock()
     for task in tasks:
-        background.every(task.pause_seconds, task.query.name, partial(task.run, database))
+        background.every(task.pause_seconds, task.query.name, partial(_in_turn, turn, task, database))
+
+
+async def _in_turn(turn: asyncio.Lock, task: CleanUp, database: Database) -> int:
+    async with turn:
+        return await task.run(database)
