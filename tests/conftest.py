@@ -1,4 +1,5 @@
 import logging
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -16,6 +17,10 @@ collect_ignore = [] if LocalModel.available() else ["shared/test_local_model.py"
 
 def pytest_report_header() -> list[str]:
     return ["The local model is not installed: its tests are left out."] if collect_ignore else []
+
+
+# Without a word about it, each connection to Postgres would first make a TLS context, to be told that there is no TLS.
+os.environ["PGSSLMODE"] = "disable"
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -91,7 +91,9 @@ async def run_id(redis_url: str) -> str:
 async def fresh_database(servers: Servers, service: str) -> AsyncIterator[TestDatabase]:
     name = f"test_{service}_{next(_numbers)}"
     admin = await asyncpg.connect(servers.postgres.superuser_url())
-    await admin.execute(f"CREATE DATABASE {name} OWNER parley_{service}_owner TEMPLATE parley_{service}")
+    await admin.execute(
+        f"CREATE DATABASE {name} OWNER parley_{service}_owner TEMPLATE parley_{service} STRATEGY file_copy"
+    )
     try:
         serving = PASSWORDS.auth if service == "auth" else PASSWORDS.chat
         owning = PASSWORDS.auth_owner if service == "auth" else PASSWORDS.chat_owner
