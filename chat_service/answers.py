@@ -112,6 +112,7 @@ class Answers:
                     content_hash=then.content_hash,
                     session_id=then.session_id,
                     update_time=then.create_time,
+                    revision=current.revision if current.version == version else 0,
                 )
                 events.append(Event(place=Place(_COMPONENT, number), what=made))
         return events

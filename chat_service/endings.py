@@ -1,12 +1,17 @@
-"""The end of a run: its state, its message and what it used, in one transaction, by whoever still holds it."""
+"""The end of a run: its state, its message, the components in it and what it used, in one transaction.
+
+It is written by whoever still holds the run, and by nobody else.
+"""
 
 from typing import Final
 from uuid import UUID
 
-from chat_service.models import InteractionState, NewMessage, Part, Role
+from chat_service import blocks
+from chat_service.blocks import Block
+from chat_service.models import ComponentChange, InteractionState, NewComponent, NewMessage, Part, Role
 from chat_service.parts import weight
 from chat_service.run_models import Attempt, Ending, Lapsed, Outcome, Run
-from chat_service.store import chat_messages, runs
+from chat_service.store import chat_messages, components, runs
 from shared.db import Database, Executor
 
 _MAX_PART: Final = 100_000
@@ -19,6 +24,7 @@ async def end(database: Database, run: Run, outcome: Outcome) -> int | None:
         if not await runs.lock_conversation(tx, run) or not await runs.hold(tx, run):
             return None
         message_id = await _keep(tx, run, outcome)
+        made = await _build(tx, run, outcome.progress.text)
         ending = Ending(
             state=outcome.state,
             chunk_ends=outcome.progress.chunk_ends,
@@ -26,6 +32,7 @@ async def end(database: Database, run: Run, outcome: Outcome) -> int | None:
             usage=outcome.progress.usage,
             usage_estimated=outcome.usage_estimated,
             error=outcome.error,
+            components=made,
             attempts=outcome.attempts,
         )
         return await runs.end(tx, run, ending)
@@ -47,6 +54,40 @@ async def end_lapsed(database: Database, lapsed: Lapsed) -> int | None:
         attempts=(attempt,),
     )
     return await end(database, lapsed.run, outcome)
+
+
+async def _build(executor: Executor, run: Run, text: str) -> tuple[tuple[UUID, int], ...]:
+    """Make a component of each named block of an answer, or a new version of the one that has the name."""
+    made = []
+    for block in blocks.find(text):
+        current = await components.find_by_name(executor, run.user_id, run.conversation_id, block.name)
+        if current is None:
+            built = await components.insert(executor, _new_component(run, block))
+        elif current.content == block.content:
+            continue
+        else:
+            change = ComponentChange(
+                id=current.id,
+                user_id=run.user_id,
+                session_id=run.session_id,
+                content=block.content,
+                from_version=current.version,
+            )
+            built = await components.update(executor, current, change)
+        made.append((built.id, built.version))
+    return tuple(made)
+
+
+def _new_component(run: Run, block: Block) -> NewComponent:
+    return NewComponent(
+        user_id=run.user_id,
+        conversation_id=run.conversation_id,
+        session_id=run.session_id,
+        name=block.name,
+        type=block.type,
+        content=block.content,
+        request_id=None,
+    )
 
 
 async def _keep(executor: Executor, run: Run, outcome: Outcome) -> UUID | None:

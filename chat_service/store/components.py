@@ -21,6 +21,12 @@ async def find(executor: Executor, user_id: UUID, component_id: UUID) -> Compone
     return _component(row) if row else None
 
 
+async def find_by_name(executor: Executor, user_id: UUID, conversation_id: UUID, name: str) -> Component | None:
+    """The component of a conversation that has a name now."""
+    row = await executor.fetch_one(queries.find_by_name, user_id, conversation_id, name)
+    return _component(row) if row else None
+
+
 async def find_by_request_id(executor: Executor, new: NewComponent) -> tuple[UUID, bool] | None:
     """The component that a request made, and whether it asked for the same."""
     row = await executor.fetch_one(queries.find_by_request_id, new.user_id, new.conversation_id, new.request_id)

@@ -12,6 +12,17 @@ FROM components AS k
 INNER JOIN component_versions AS v ON v.user_id = $1 AND v.component_id = k.id AND v.version = k.version
 WHERE k.user_id = $1 AND k.id = $2;
 
+-- name: find_by_name
+-- The component that has a name now, at its current version.
+-- $1 user, $2 conversation, $3 name
+-- index: components_name_key, component_versions_pkey
+SELECT
+    k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, v.content, v.content_hash, k.revision,
+    k.create_time, k.update_time, k.delete_time
+FROM components AS k
+INNER JOIN component_versions AS v ON v.user_id = $1 AND v.component_id = k.id AND v.version = k.version
+WHERE k.user_id = $1 AND k.conversation_id = $2 AND k.name = $3 AND k.delete_time IS NULL;
+
 -- name: find_by_request_id
 -- A component as a request made it: at its first version.
 -- $1 user, $2 conversation, $3 request_id

@@ -37,7 +37,7 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
-from chat_service import attempts, conversation_watches, diffs, erasures, retention, runs, streams
+from chat_service import attempts, blocks, conversation_watches, diffs, erasures, retention, runs, streams
 from chat_service import generation as chat_generation
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
@@ -222,6 +222,7 @@ STATED = [
     ("answer: a schema, the description of a tool", f"{number(generation.MAX_TOOL_DESCRIPTION)} characters"),
     ("answer: `max_output_tokens`, text", f"1 to {number(generation.MAX_OUTPUT_TOKENS)}, "),
     ("answer: `max_output_tokens`, text", f"{number(attempts.MAX_ANSWER_BYTES)} bytes"),
+    ("components made of one answer", str(blocks.MAX_BLOCKS)),
     ("answers that wait in a conversation", str(chat_generation.MAX_QUEUED)),
     ("answers at once in a process", default(ChatConfig, "answers_at_once")),
     ("answer: its beginning", f"{default(ChatConfig, 'first_token_seconds')} s"),
