@@ -15,7 +15,7 @@ WHERE k.user_id = $1 AND k.id = $2;
 -- name: find_by_name
 -- The component that has a name now, at its current version.
 -- $1 user, $2 conversation, $3 name
--- index: components_name_key, component_versions_pkey
+-- index: components_name_key or idx_components_current, component_versions_pkey
 SELECT
     k.id, k.conversation_id, k.session_id, k.name, k.type, k.version, v.content, v.content_hash, k.revision,
     k.create_time, k.update_time, k.delete_time
