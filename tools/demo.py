@@ -17,6 +17,7 @@ from protos.chat.v1 import resources_pb2 as pb
 from tools import settings
 from tools.catcher import MailFolder
 from tools.clients import Clients, Person, clients, run
+from tools.demo_answers import AnswersTour
 from tools.demo_security import SecurityTour
 from tools.folder import DataFolder, Stack
 from tools.guide import Guide, expect
@@ -31,15 +32,15 @@ _SECOND: Final = "export const Garden = () => <p>Ferns and hostas</p>;\n"
 
 
 def demo() -> None:
-    """Tour the main job: accounts, conversations, components, runs of models, and what is refused."""
+    """Tour the main job: accounts, conversations, components, answers of a model, and what is refused."""
     was_running = running_stack() is not None
-    with stack() as running:
+    with stack(model=True) as running:
         run(_tour(running))
     _farewell(running, was_running=was_running)
 
 
 async def _tour(running: Stack) -> None:
-    mails = MailFolder(DataFolder(settings.read().data_dir).mails)
+    folder = DataFolder(settings.read().data_dir)
     async with clients(running) as to:
         tour = _Tour(to)
         await tour.accounts()
@@ -48,10 +49,11 @@ async def _tour(running: Stack) -> None:
         await tour.retries()
         await tour.component()
         await tour.interaction()
+        await tour.answers(running, folder)
         await tour.reading()
         await tour.privacy()
         await tour.refresh()
-        await tour.security(mails)
+        await tour.security(MailFolder(folder.mails))
         await tour.log_out()
 
 
@@ -76,6 +78,12 @@ class _Tour:
         wrong = auth_pb2.LogInRequest(email=self._email, password="a walk in the sun")  # noqa: S106 (a wrong one)
         expect(await self._guide.refused("LogIn", self._to.auth.LogIn, wrong), "INVALID_CREDENTIALS")
         await self._verify(self._laptop, expect=True)
+
+    async def answers(self, running: Stack, folder: DataFolder) -> None:
+        if running.model:
+            await AnswersTour(self._to, self._guide, running, folder).take(self._laptop, self._phone)
+        else:
+            self._guide.chapter("No model answers here: set CHAT_PROVIDER_URL, as the README says, to see one")
 
     async def security(self, mails: MailFolder) -> None:
         await SecurityTour(self._to, self._guide, mails, password=_PASSWORD).take(self._laptop)

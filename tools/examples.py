@@ -13,6 +13,10 @@ _BEARER = '-H "authorization: Bearer $TOKEN"'
 _LOG_IN = '{"email": "ada@example.com", "password": "a walk in the long rain"}'
 _SIGN_UP = _LOG_IN.replace("}", ', "display_name": "Ada"}')
 _SEND = r'"{\"conversation_id\": \"$CONVERSATION\", \"role\": \"ROLE_USER\", \"parts\": [{\"text\": \"Hello\"}]}"'
+_ASK = (
+    r'"{\"conversation_id\": \"$CONVERSATION\", \"parts\": [{\"text\": \"What is photosynthesis?\"}],'
+    r' \"parameters\": {\"max_output_tokens\": 80}}"'
+)
 _TITLE = """'{"conversation": {"title": "Plans"}}'"""
 
 
@@ -34,6 +38,7 @@ def text(stack: Stack) -> str:
         f"CONVERSATION=$({_pick('MADE', 'conversation', 'id')})",
         f"{buf} {_BEARER} -d {_SEND} {chat}/chat.v1.MessageService/SendMessage",
         f"{buf} {_BEARER} -d {in_conversation} {chat}/chat.v1.MessageService/ListMessages",
+        *_answer(f"{buf} {_BEARER}", f"{chat}/chat.v1", stack.model),
         "# New tokens, then the end of the session: the same token is refused at once",
         rf'{buf} -d "{{\"refresh_token\": \"$REFRESH\"}}" {auth}/auth.v1.AuthService/RefreshToken',
         f"{buf} {_BEARER} -d '{{}}' {auth}/auth.v1.AuthService/LogOut",
@@ -44,6 +49,13 @@ def text(stack: Stack) -> str:
         f"# Metrics: {stack.auth_ops_url}/metrics {stack.chat_ops_url}/metrics",
     )
     return "\n".join(lines) + "\n"
+
+
+def _answer(call: str, chat: str, model: str) -> tuple[str, ...]:
+    """A call that has the model answer, where there is one."""
+    if not model:
+        return ()
+    return (f"# An answer of {model}, as it writes", f"{call} -d {_ASK} {chat}.InteractionService/Generate")
 
 
 def through_gateway(listener: Listener) -> str:

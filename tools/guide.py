@@ -100,6 +100,15 @@ class Guide:
         """Something that happened beside the calls, and how long it took."""
         console.print(f"    ← {escape(words)} [dim]{_MILLISECONDS * (time.perf_counter() - begin):.1f} ms[/dim]")
 
+    def tell(self, words: str) -> None:
+        """What came of it, where no one answer says so."""
+        console.print(f"    ← {escape(words)}", soft_wrap=True)
+
+    def pen(self, name: str, request: Message) -> "Pen":
+        """A call whose answer is a text that comes in pieces."""
+        console.print(f"    {escape(f'{name} {short(request)}')}", soft_wrap=True)
+        return Pen()
+
     async def together(
         self, what: str, calls: Sequence[Awaitable[Result]], tell: Callable[[Sequence[Result]], str]
     ) -> Sequence[Result]:
@@ -108,6 +117,30 @@ class Guide:
         answers = await asyncio.gather(*calls)
         _show(what, f"[green]{escape(tell(answers))}[/green]", begin)
         return answers
+
+
+class Pen:
+    """Writes a text as it comes, piece by piece."""
+
+    def __init__(self) -> None:
+        """Begin with the first line."""
+        self._begin, self._first, self._open = time.perf_counter(), 0.0, False
+
+    def write(self, text: str) -> None:
+        """More of the text, on the line or below what was printed since `end`."""
+        if text:
+            self._first = self._first or time.perf_counter()
+            lines = escape(text).replace("\n", "\n      ")
+            console.print(f"{'' if self._open else '    → '}[green]{lines}[/green]", end="", soft_wrap=True)
+            self._open = True
+
+    def end(self) -> None:
+        """No more for now; tells how long it took."""
+        if self._open:
+            first = _MILLISECONDS * (self._first - self._begin)
+            whole = _MILLISECONDS * (time.perf_counter() - self._begin)
+            console.print(f" [dim]{whole:.1f} ms, the first of it after {first:.1f}[/dim]", soft_wrap=True)
+            self._open = False
 
 
 def expect(refused: Refused, reason: str) -> None:

@@ -17,11 +17,16 @@ def test_the_tour_starts_a_stack_where_none_runs_and_goes_through_every_chapter(
             env=environment | {"PARLEY_DATA_DIR": str(folder / "data")},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
     assert tour.returncode == 0, tour.stdout + tour.stderr
     for sign in (
+        "A model answers as it writes: smollm2-135m-instruct",
+        "no event twice, none missing",
+        "characters that were streamed",
+        "made of the code block in the answer",
+        "as a new one",
         "10 answers, one successor for all",
         "ETAG_MISMATCH",
         "REQUEST_ID_REUSED",

@@ -96,10 +96,10 @@ def secrets_of(data_dir: Path) -> list[str]:
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "TLS"])
 def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(folder: Path, tls: object) -> None:
-    settings = {}
+    settings = {"PARLEY_LOCAL_MODEL": "true"}
     if tls:
         certificates.write(folder / "tls")
-        settings = {"PARLEY_TLS_DIR": str(folder / "tls")}
+        settings["PARLEY_TLS_DIR"] = str(folder / "tls")
     with running(folder / "state", **settings) as run:
         stack = run.ready()
         printed = re.search(r"^# Sign up.*?(?=^# The same by name)", run.text(), re.DOTALL | re.MULTILINE)
@@ -108,7 +108,9 @@ def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(fold
         done = subprocess.run(["bash", "-euc", script], capture_output=True, check=False, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         before, after = done.stdout.index('"active": true'), done.stdout.index('"inactiveReason"')
-        assert before < done.stdout.index('"Hello"') < done.stdout.rindex('"refreshToken"') < after
+        answer = done.stdout.index('"INTERACTION_STATE_COMPLETED"')
+        assert before < done.stdout.index('"Hello"') < answer < done.stdout.rindex('"refreshToken"') < after
+        assert done.stdout.count('"delta"') > 5
         assert call(run, "LogIn", '{"email": "ada@example.com", "password": "a walk in the long rain"}').returncode == 0
         shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
         assert not [secret for secret in secrets_of(run.data_dir) if secret in shown or secret in run.text()]
