@@ -30,6 +30,7 @@ from chat_service.rpc.interaction_service import InteractionService
 from chat_service.rpc.message_service import MessageService
 from chat_service.rpc.pages import Pages
 from chat_service.runs import TICK_SECONDS, Means, Runs
+from chat_service.searches import Searches
 from chat_service.streams import POLL_SECONDS, Streams
 from protos.chat.v1 import (
     component_service_pb2,
@@ -129,8 +130,10 @@ def _services(
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
     links = ConversationSessions(held.database, hints)
     watches = ConversationWatches(held.database, streams, hints)
-    conversations = ConversationService(Conversations(held.database, hints, config.retention), links, watches, pages)
-    messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), pages)
+    searches = Searches(held.database)
+    kept = Conversations(held.database, hints, config.retention)
+    conversations = ConversationService(kept, links, watches, searches, pages)
+    messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), searches, pages)
     components = ComponentService(Components(held.database, hints), pages)
     interactions = InteractionService(Interactions(held.database, hints), generation, pages)
     return [

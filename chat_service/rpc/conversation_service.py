@@ -9,11 +9,13 @@ from grpc.aio import ServicerContext
 from chat_service.conversation_sessions import ConversationSessions
 from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
-from chat_service.rpc import convert, live
+from chat_service.rpc import convert, hits, live
 from chat_service.rpc.pages import Pages
 from chat_service.rpc.parse import conversations as parse
+from chat_service.rpc.parse import searches as parse_search
+from chat_service.searches import Searches
 from protos.chat.v1 import conversation_service_pb2 as pb
-from protos.chat.v1 import conversation_service_pb2_grpc, live_pb2
+from protos.chat.v1 import conversation_service_pb2_grpc, live_pb2, search_pb2
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -23,10 +25,16 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
     """The caller's conversations, and the sign-ins that take part in them."""
 
     def __init__(
-        self, conversations: Conversations, links: ConversationSessions, watches: ConversationWatches, pages: Pages
+        self,
+        conversations: Conversations,
+        links: ConversationSessions,
+        watches: ConversationWatches,
+        searches: Searches,
+        pages: Pages,
     ) -> None:
         """Serve with these rules."""
-        self._conversations, self._links, self._watches, self._pages = conversations, links, watches, pages
+        self._conversations, self._links, self._watches = conversations, links, watches
+        self._searches, self._pages = searches, pages
 
     async def CreateConversation(
         self, request: pb.CreateConversationRequest, context: Context
@@ -36,8 +44,8 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
 
     async def GetConversation(self, request: pb.GetConversationRequest, context: Context) -> pb.GetConversationResponse:
         conversation_id = parse.conversation_id(request.conversation_id)
-        found = await self._conversations.get(calls.principal().user_id, conversation_id)
-        return pb.GetConversationResponse(conversation=convert.conversation(found))
+        conversation = await self._conversations.get(calls.principal().user_id, conversation_id)
+        return pb.GetConversationResponse(conversation=convert.conversation(conversation))
 
     async def ListConversations(
         self, request: pb.ListConversationsRequest, context: Context
@@ -91,3 +99,11 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         async with aclosing(watching) as told:
             async for place, event in told:
                 yield live.conversation_event(conversation_id, place, event)
+
+    async def SearchConversations(
+        self, request: search_pb2.SearchConversationsRequest, context: Context
+    ) -> search_pb2.SearchConversationsResponse:
+        asked, place = parse_search.conversations(calls.principal(), request, self._pages)
+        page = await self._searches.conversations(asked)
+        token = place.next_token(page, lambda last: last.cursor)
+        return search_pb2.SearchConversationsResponse(results=map(hits.conversation, page.items), next_page_token=token)

@@ -7,11 +7,13 @@ from grpc.aio import ServicerContext
 
 from chat_service.branches import Branches
 from chat_service.messages import Messages
-from chat_service.rpc import convert
+from chat_service.rpc import convert, hits
 from chat_service.rpc.pages import Pages
 from chat_service.rpc.parse import branches as parse_branches
 from chat_service.rpc.parse import messages as parse
-from protos.chat.v1 import branches_pb2, message_service_pb2_grpc
+from chat_service.rpc.parse import searches as parse_search
+from chat_service.searches import Searches
+from protos.chat.v1 import branches_pb2, message_service_pb2_grpc, search_pb2
 from protos.chat.v1 import message_service_pb2 as pb
 from shared import calls
 
@@ -21,9 +23,9 @@ Context = ServicerContext[Any, Any]
 class MessageService(message_service_pb2_grpc.MessageServiceServicer):
     """The messages of the caller's conversations."""
 
-    def __init__(self, messages: Messages, branches: Branches, pages: Pages) -> None:
+    def __init__(self, messages: Messages, branches: Branches, searches: Searches, pages: Pages) -> None:
         """Serve with these rules."""
-        self._messages, self._branches, self._pages = messages, branches, pages
+        self._messages, self._branches, self._searches, self._pages = messages, branches, searches, pages
 
     async def SendMessage(self, request: pb.SendMessageRequest, context: Context) -> pb.SendMessageResponse:
         appended = await self._messages.send(parse.send(calls.principal(), request))
@@ -74,3 +76,11 @@ class MessageService(message_service_pb2_grpc.MessageServiceServicer):
         page = await self._branches.list(asked)
         token = place.next_token(page, lambda last: (last.branch,))
         return branches_pb2.ListBranchesResponse(branches=map(convert.branch, page.items), next_page_token=token)
+
+    async def SearchMessages(
+        self, request: search_pb2.SearchMessagesRequest, context: Context
+    ) -> search_pb2.SearchMessagesResponse:
+        asked, place = parse_search.messages(calls.principal(), request, self._pages)
+        page = await self._searches.messages(asked)
+        token = place.token_at(page.after.cursor if page.after else None)
+        return search_pb2.SearchMessagesResponse(results=map(hits.message, page.items), next_page_token=token)

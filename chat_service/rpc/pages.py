@@ -41,6 +41,10 @@ class Place:
         """The token of the page after this one; empty where the list ends."""
         return self.tokens.write(self.scope, cursor(page.items[-1])) if page.more else ""
 
+    def token_at(self, cursor: Cursor | None) -> str:
+        """The token of a page that begins after a cursor; empty where the list ends."""
+        return self.tokens.write(self.scope, cursor) if cursor else ""
+
     @property
     def after_id(self) -> UUID | None:
         """The cursor of a list that goes on after an id."""

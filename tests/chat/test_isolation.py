@@ -51,6 +51,7 @@ WITH: dict[str, dict[str, Any]] = {
     "UpdateComponent": {"component": {"content": "mine now", "etag": "v1"}},
     "GetComponentVersion": {"version": 1},
     "RestoreComponentVersion": {"version": 1},
+    "SearchMessages": {"query": "hello"},
     "RecordInteraction": {"interaction": {"model": "m", "state": FINISHED}},
     "Generate": {"parts": TEXT},
 }

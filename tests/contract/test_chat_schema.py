@@ -17,6 +17,8 @@ VALUES = {
     "uuid": f"'{ids.new_id()}'::uuid",
     "text": "'{}'::text",
     "bytea": "'x'::bytea",
+    "float4": "1::real",
+    "text[]": "'{}'::text[]",
     "bool": "true",
     "int2": "1::smallint",
     "int4": "1",
@@ -89,7 +91,7 @@ async def test_every_query_runs_against_the_distributed_schema(connection):
 
 
 async def test_every_query_of_a_user_reads_one_partition_of_each_table(connection):
-    """Those of the clean-up, which is nobody's, and of several users at once, are the exceptions."""
+    """Those of the clean-up, which is nobody's, of several users at once, and of search are the exceptions."""
     shared_by_users = {
         "delete_purged",
         "append",
@@ -102,6 +104,7 @@ async def test_every_query_of_a_user_reads_one_partition_of_each_table(connectio
     }
     of_erasure = {f"erased_users.{name}" for name in ("find_last", "insert_many", "find_oldest_unfinished", "finish")}
     of_all = {"conversations.doom_erased", "conversations.delete_untouched"} | of_erasure
+    of_all |= {"searches.probe", "searches.titles"}  # the index of each partition knows at once that it has nothing
     for query in plans.queries("chat"):
         if query.name.partition(".")[2] in shared_by_users or query.name in of_all:
             continue
@@ -144,5 +147,8 @@ async def use_everything(person):
     assert len((await person.ListInteractions(session_id=person.session_id)).interactions) == 1
     read = (await person.MarkRead(conversation_id=conversation.id, position=6)).conversation_session
     assert read.unread_count == 0
+    assert len((await person.SearchMessages(query="hel*")).results) == 3
+    assert len((await person.SearchMessages(query="2")).results) == 1
+    assert len((await person.SearchConversations(query="plans")).results) == 1
     await person.DeleteConversation(conversation_id=conversation.id)
     await person.UndeleteConversation(conversation_id=conversation.id)

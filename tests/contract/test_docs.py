@@ -37,13 +37,26 @@ from auth_service.rpc import api_keys as rpc_api_keys
 from auth_service.rpc import parse as auth_parse
 from auth_service.rpc import service_accounts as rpc_service_accounts
 from auth_service.rpc import user_imports
-from chat_service import attempts, blocks, conversation_watches, diffs, erasures, retention, runs, streams
+from chat_service import (
+    attempts,
+    blocks,
+    conversation_watches,
+    diffs,
+    erasures,
+    questions,
+    retention,
+    runs,
+    searches,
+    streams,
+)
 from chat_service import generation as chat_generation
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
 from chat_service.rpc.parse import components, conversations, generation, interactions, messages, parts
+from chat_service.rpc.parse import searches as search_requests
 from chat_service.store import conversation_branches, pages
+from chat_service.store import searches as search_store
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
 from shared.config import Environment
 from shared.db import PoolSettings
@@ -230,6 +243,10 @@ STATED = [
     ("answer: silence in it", f"{default(ChatConfig, 'silence_seconds')} s"),
     ("answer: all of it", f"{default(ChatConfig, 'answer_seconds')} s"),
     ("worker of an answer without news", f"{runs.LEASE.seconds} s; looked for every {number(runs.TICK_SECONDS)} s"),
+    ("`query` of a search", f"{search_requests.MAX_QUERY} characters, {questions.MAX_TERMS} words"),
+    ("hits that are ranked together", f"the newest {searches.BLOCK}, then the {searches.BLOCK} before"),
+    ("rows that a page of a search looks at", f"about {number(searches._MOST_ROWS // 1_000 * 1_000)}"),
+    ("titles that a search ranks", number(search_store.MAX_TITLES)),
     ("`request_id`", f"{validation.MAX_REQUEST_ID} characters"),
     ("streams of a user on a replica", default(ChatConfig, "streams_per_user")),
     ("streams of a replica", number(streams.MAX_STREAMS)),
@@ -269,6 +286,7 @@ def test_nearly_every_row_of_the_table_is_compared() -> None:
     rows = {row for row in re.findall(r"^\| ([^|*]+?) \| [^|]+ \|", table, re.MULTILINE) if row not in ("limit", "---")}
     uncompared = {
         "`user-agent` of a session",
+        "text of a message that is searched",
         "`x-request-id`",
         "Postgres out of reach",
         "passkeys of a user",

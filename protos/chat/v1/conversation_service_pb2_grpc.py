@@ -5,6 +5,7 @@ import warnings
 
 from protos.chat.v1 import conversation_service_pb2 as protos_dot_chat_dot_v1_dot_conversation__service__pb2
 from protos.chat.v1 import live_pb2 as protos_dot_chat_dot_v1_dot_live__pb2
+from protos.chat.v1 import search_pb2 as protos_dot_chat_dot_v1_dot_search__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -80,6 +81,11 @@ class ConversationServiceStub:
                 '/chat.v1.ConversationService/WatchConversation',
                 request_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
+                _registered_method=True)
+        self.SearchConversations = channel.unary_unary(
+                '/chat.v1.ConversationService/SearchConversations',
+                request_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.FromString,
                 _registered_method=True)
 
 
@@ -164,6 +170,14 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchConversations(self, request, context):
+        """Finds conversations by their titles; search.proto tells how queries are written.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -211,6 +225,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.WatchConversation,
                     request_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.SerializeToString,
+            ),
+            'SearchConversations': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchConversations,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -457,6 +476,33 @@ class ConversationService:
             '/chat.v1.ConversationService/WatchConversation',
             protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchConversations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.ConversationService/SearchConversations',
+            protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

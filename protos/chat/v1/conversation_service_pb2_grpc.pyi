@@ -11,6 +11,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.chat.v1 import conversation_service_pb2 as _conversation_service_pb2
 from protos.chat.v1 import live_pb2 as _live_pb2
+from protos.chat.v1 import search_pb2 as _search_pb2
 import abc as _abc_1
 
 
@@ -61,6 +62,10 @@ class ConversationServiceStub:
     (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
     CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
+    """
+    SearchConversations: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchConversationsRequest, _search_pb2.SearchConversationsResponse]
+    """Finds conversations by their titles; search.proto tells how queries are written.
+    Errors: INVALID_FIELDS.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -159,6 +164,16 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
         CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchConversations(
+        self,
+        request: _search_pb2.SearchConversationsRequest,
+        context: _aio.ServicerContext[_search_pb2.SearchConversationsRequest, _abc.Awaitable[_search_pb2.SearchConversationsResponse]],
+    ) -> _abc.Awaitable[_search_pb2.SearchConversationsResponse]:
+        """Finds conversations by their titles; search.proto tells how queries are written.
+        Errors: INVALID_FIELDS.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _aio.Server) -> None: ...

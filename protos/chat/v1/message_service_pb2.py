@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from protos.chat.v1 import branches_pb2 as protos_dot_chat_dot_v1_dot_branches__pb2
 from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources__pb2
+from protos.chat.v1 import search_pb2 as protos_dot_chat_dot_v1_dot_search__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/chat/v1/message_service.proto\x12\x07\x63hat.v1\x1a\x1dprotos/chat/v1/branches.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"|\n\x12SendMessageRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1b\n\x04role\x18\x02 \x01(\x0e\x32\r.chat.v1.Role\x12\x1c\n\x05parts\x18\x03 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"8\n\x13SendMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"b\n\x18\x42\x61tchSendMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12-\n\x08requests\x18\x02 \x03(\x0b\x32\x1b.chat.v1.SendMessageRequest\"?\n\x19\x42\x61tchSendMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"7\n\x12GetMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"\xaa\x01\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12\x1b\n\x04role\x18\x05 \x01(\x0e\x32\r.chat.v1.Role\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x07 \x01(\x05\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\":\n\x15\x44\x65leteMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"M\n\x12SetFeedbackRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12#\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x0b\x32\x11.chat.v1.Feedback\"8\n\x13SetFeedbackResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message2\xf9\x06\n\x0eMessageService\x12\\\n\x0bSendMessage\x12\x1b.chat.v1.SendMessageRequest\x1a\x1c.chat.v1.SendMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12n\n\x11\x42\x61tchSendMessages\x12!.chat.v1.BatchSendMessagesRequest\x1a\".chat.v1.BatchSendMessagesResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12X\n\nGetMessage\x12\x1a.chat.v1.GetMessageRequest\x1a\x1b.chat.v1.GetMessageResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12^\n\x0cListMessages\x12\x1c.chat.v1.ListMessagesRequest\x1a\x1d.chat.v1.ListMessagesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12\\\n\x0b\x45\x64itMessage\x12\x1b.chat.v1.EditMessageRequest\x1a\x1c.chat.v1.EditMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x62\n\rDeleteMessage\x12\x1d.chat.v1.DeleteMessageRequest\x1a\x1e.chat.v1.DeleteMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\\\n\x0bSetFeedback\x12\x1b.chat.v1.SetFeedbackRequest\x1a\x1c.chat.v1.SetFeedbackResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12_\n\x0cSwitchBranch\x12\x1c.chat.v1.SwitchBranchRequest\x1a\x1d.chat.v1.SwitchBranchResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12^\n\x0cListBranches\x12\x1c.chat.v1.ListBranchesRequest\x1a\x1d.chat.v1.ListBranchesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/chat/v1/message_service.proto\x12\x07\x63hat.v1\x1a\x1dprotos/chat/v1/branches.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1bprotos/chat/v1/search.proto\x1a\x1eprotos/options/v1/access.proto\"|\n\x12SendMessageRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1b\n\x04role\x18\x02 \x01(\x0e\x32\r.chat.v1.Role\x12\x1c\n\x05parts\x18\x03 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"8\n\x13SendMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"b\n\x18\x42\x61tchSendMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12-\n\x08requests\x18\x02 \x03(\x0b\x32\x1b.chat.v1.SendMessageRequest\"?\n\x19\x42\x61tchSendMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\"\'\n\x11GetMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\"7\n\x12GetMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"\xaa\x01\n\x13ListMessagesRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ndescending\x18\x04 \x01(\x08\x12\x1b\n\x04role\x18\x05 \x01(\x0e\x32\r.chat.v1.Role\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x0e\n\x06\x62ranch\x18\x07 \x01(\x05\"S\n\x14ListMessagesResponse\x12\"\n\x08messages\x18\x01 \x03(\x0b\x32\x10.chat.v1.Message\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteMessageRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\":\n\x15\x44\x65leteMessageResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message\"M\n\x12SetFeedbackRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12#\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x02 \x01(\x0b\x32\x11.chat.v1.Feedback\"8\n\x13SetFeedbackResponse\x12!\n\x07message\x18\x01 \x01(\x0b\x32\x10.chat.v1.Message2\xdf\x07\n\x0eMessageService\x12\\\n\x0bSendMessage\x12\x1b.chat.v1.SendMessageRequest\x1a\x1c.chat.v1.SendMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12n\n\x11\x42\x61tchSendMessages\x12!.chat.v1.BatchSendMessagesRequest\x1a\".chat.v1.BatchSendMessagesResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12X\n\nGetMessage\x12\x1a.chat.v1.GetMessageRequest\x1a\x1b.chat.v1.GetMessageResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12^\n\x0cListMessages\x12\x1c.chat.v1.ListMessagesRequest\x1a\x1d.chat.v1.ListMessagesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12\\\n\x0b\x45\x64itMessage\x12\x1b.chat.v1.EditMessageRequest\x1a\x1c.chat.v1.EditMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x62\n\rDeleteMessage\x12\x1d.chat.v1.DeleteMessageRequest\x1a\x1e.chat.v1.DeleteMessageResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\\\n\x0bSetFeedback\x12\x1b.chat.v1.SetFeedbackRequest\x1a\x1c.chat.v1.SetFeedbackResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12_\n\x0cSwitchBranch\x12\x1c.chat.v1.SwitchBranchRequest\x1a\x1d.chat.v1.SwitchBranchResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12^\n\x0cListBranches\x12\x1c.chat.v1.ListBranchesRequest\x1a\x1d.chat.v1.ListBranchesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12\x64\n\x0eSearchMessages\x12\x1e.chat.v1.SearchMessagesRequest\x1a\x1f.chat.v1.SearchMessagesResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,30 +53,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESERVICE'].methods_by_name['SwitchBranch']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_MESSAGESERVICE'].methods_by_name['ListBranches']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['ListBranches']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
-  _globals['_SENDMESSAGEREQUEST']._serialized_start=144
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=268
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=270
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=326
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=328
-  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=426
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=428
-  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=491
-  _globals['_GETMESSAGEREQUEST']._serialized_start=493
-  _globals['_GETMESSAGEREQUEST']._serialized_end=532
-  _globals['_GETMESSAGERESPONSE']._serialized_start=534
-  _globals['_GETMESSAGERESPONSE']._serialized_end=589
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=592
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=762
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=764
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=847
-  _globals['_DELETEMESSAGEREQUEST']._serialized_start=849
-  _globals['_DELETEMESSAGEREQUEST']._serialized_end=891
-  _globals['_DELETEMESSAGERESPONSE']._serialized_start=893
-  _globals['_DELETEMESSAGERESPONSE']._serialized_end=951
-  _globals['_SETFEEDBACKREQUEST']._serialized_start=953
-  _globals['_SETFEEDBACKREQUEST']._serialized_end=1030
-  _globals['_SETFEEDBACKRESPONSE']._serialized_start=1032
-  _globals['_SETFEEDBACKRESPONSE']._serialized_end=1088
-  _globals['_MESSAGESERVICE']._serialized_start=1091
-  _globals['_MESSAGESERVICE']._serialized_end=1980
+  _globals['_MESSAGESERVICE'].methods_by_name['SearchMessages']._loaded_options = None
+  _globals['_MESSAGESERVICE'].methods_by_name['SearchMessages']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
+  _globals['_SENDMESSAGEREQUEST']._serialized_start=173
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=297
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=299
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=355
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_start=357
+  _globals['_BATCHSENDMESSAGESREQUEST']._serialized_end=455
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_start=457
+  _globals['_BATCHSENDMESSAGESRESPONSE']._serialized_end=520
+  _globals['_GETMESSAGEREQUEST']._serialized_start=522
+  _globals['_GETMESSAGEREQUEST']._serialized_end=561
+  _globals['_GETMESSAGERESPONSE']._serialized_start=563
+  _globals['_GETMESSAGERESPONSE']._serialized_end=618
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=621
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=791
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=793
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=876
+  _globals['_DELETEMESSAGEREQUEST']._serialized_start=878
+  _globals['_DELETEMESSAGEREQUEST']._serialized_end=920
+  _globals['_DELETEMESSAGERESPONSE']._serialized_start=922
+  _globals['_DELETEMESSAGERESPONSE']._serialized_end=980
+  _globals['_SETFEEDBACKREQUEST']._serialized_start=982
+  _globals['_SETFEEDBACKREQUEST']._serialized_end=1059
+  _globals['_SETFEEDBACKRESPONSE']._serialized_start=1061
+  _globals['_SETFEEDBACKRESPONSE']._serialized_end=1117
+  _globals['_MESSAGESERVICE']._serialized_start=1120
+  _globals['_MESSAGESERVICE']._serialized_end=2111
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ import warnings
 
 from protos.chat.v1 import branches_pb2 as protos_dot_chat_dot_v1_dot_branches__pb2
 from protos.chat.v1 import message_service_pb2 as protos_dot_chat_dot_v1_dot_message__service__pb2
+from protos.chat.v1 import search_pb2 as protos_dot_chat_dot_v1_dot_search__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -80,6 +81,11 @@ class MessageServiceStub:
                 '/chat.v1.MessageService/ListBranches',
                 request_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.FromString,
+                _registered_method=True)
+        self.SearchMessages = channel.unary_unary(
+                '/chat.v1.MessageService/SearchMessages',
+                request_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesResponse.FromString,
                 _registered_method=True)
 
 
@@ -165,6 +171,15 @@ class MessageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SearchMessages(self, request, context):
+        """Finds messages by what they say, in all conversations of the caller's that are not deleted; search.proto tells how
+        queries are written.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MessageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -212,6 +227,11 @@ def add_MessageServiceServicer_to_server(servicer, server):
                     servicer.ListBranches,
                     request_deserializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.SerializeToString,
+            ),
+            'SearchMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchMessages,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -458,6 +478,33 @@ class MessageService:
             '/chat.v1.MessageService/ListBranches',
             protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_branches__pb2.ListBranchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.MessageService/SearchMessages',
+            protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_search__pb2.SearchMessagesResponse.FromString,
             options,
             channel_credentials,
             insecure,

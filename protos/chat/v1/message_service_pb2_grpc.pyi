@@ -10,6 +10,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.chat.v1 import branches_pb2 as _branches_pb2
 from protos.chat.v1 import message_service_pb2 as _message_service_pb2
+from protos.chat.v1 import search_pb2 as _search_pb2
 import abc as _abc_1
 
 
@@ -60,6 +61,11 @@ class MessageServiceStub:
     """
     ListBranches: _aio.UnaryUnaryMultiCallable[_branches_pb2.ListBranchesRequest, _branches_pb2.ListBranchesResponse]
     """The branches of a conversation.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
+    """
+    SearchMessages: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchMessagesRequest, _search_pb2.SearchMessagesResponse]
+    """Finds messages by what they say, in all conversations of the caller's that are not deleted; search.proto tells how
+    queries are written.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
     """
 
@@ -159,6 +165,17 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_branches_pb2.ListBranchesRequest, _abc.Awaitable[_branches_pb2.ListBranchesResponse]],
     ) -> _abc.Awaitable[_branches_pb2.ListBranchesResponse]:
         """The branches of a conversation.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SearchMessages(
+        self,
+        request: _search_pb2.SearchMessagesRequest,
+        context: _aio.ServicerContext[_search_pb2.SearchMessagesRequest, _abc.Awaitable[_search_pb2.SearchMessagesResponse]],
+    ) -> _abc.Awaitable[_search_pb2.SearchMessagesResponse]:
+        """Finds messages by what they say, in all conversations of the caller's that are not deleted; search.proto tells how
+        queries are written.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND.
         """
 
