@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml $(LOCK)
 BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos fmt demo performance-test bench enumeration db-verify db-studio db-reset call certificates lock up down clean \
+.PHONY: help run test check protos fmt demo performance-test crash-test bench enumeration db-verify db-studio db-reset call certificates lock up down clean \
 	environment
 
 help: ## List the commands
@@ -50,6 +50,9 @@ demo: .venv/embedded.stamp .venv/model.stamp ## Tour the main job, on the runnin
 
 performance-test: .venv/embedded.stamp ## Measure the promises; exit code 1 where one is missed
 	@$(TOOLS) performance-test $(ARGS)
+
+crash-test: .venv/embedded.stamp ## Kill a chat process in the middle of an answer, 50 times
+	@PARLEY_CRASHES=50 $(BIN)/python -m pytest -q -n 2 --dist=load tests/system/test_answers.py -k killed $(ARGS)
 
 bench: .venv/embedded.stamp ## Measure the cost of a call against an empty handler
 	@$(TOOLS) bench $(ARGS)

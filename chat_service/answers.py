@@ -15,6 +15,7 @@ from chat_service.errors import InteractionNotFound
 from chat_service.hints import Hints
 from chat_service.live_answers import LiveAnswers
 from chat_service.models import Component, Interaction, InteractionState, Message, Usage
+from chat_service.relay import Relay, Remote
 from chat_service.run_models import FINAL, Answer
 from chat_service.store import ai_interactions, chat_messages, component_versions, components, runs
 from chat_service.streams import Stream, Streams
@@ -45,15 +46,17 @@ class Event:
 class Answers:
     """Tells of answers, for as long as their readers listen."""
 
-    def __init__(self, database: Database, live: LiveAnswers, streams: Streams, hints: Hints) -> None:
-        """What this process writes itself is read from memory."""
-        self._database, self._live, self._streams, self._hints = database, live, streams, hints
+    def __init__(self, database: Database, live: LiveAnswers, relay: Relay, streams: Streams, hints: Hints) -> None:
+        """What this process writes itself is read from memory, and what others write by way of the relay."""
+        self._database, self._live, self._relay = database, live, relay
+        self._streams, self._hints = streams, hints
 
     async def follow(self, user_id: UUID, interaction_id: UUID, after: Place) -> AsyncGenerator[Event, None]:
         """The events after a place until the final one, as they come; raises InteractionNotFound."""
         with (
             self._streams.opened(user_id) as stream,
             self._hints.watching(user_id, lambda _: stream.wake()),
+            self._relay.reading(interaction_id, stream) as remote,
         ):
             while True:
                 answer = await self._find(user_id, interaction_id)
@@ -62,7 +65,7 @@ class Answers:
                     after = event.place
                 if answer.state in FINAL:
                     return
-                async with aclosing(self._coming(answer, after, stream)) as coming:
+                async with aclosing(self._coming(answer, after, stream, remote)) as coming:
                     async for event in coming:
                         yield event
                         after = event.place
@@ -117,13 +120,18 @@ class Answers:
                 events.append(Event(place=Place(_COMPONENT, number), what=made))
         return events
 
-    async def _coming(self, answer: Answer, after: Place, stream: Stream) -> AsyncGenerator[Event, None]:
+    async def _coming(
+        self, answer: Answer, after: Place, stream: Stream, remote: Remote
+    ) -> AsyncGenerator[Event, None]:
         """What comes next, until it is time to look into Postgres again."""
         live = self._live.get(answer.interaction_id)
-        if live is None or not answer.started:
-            await stream.wait()
-            return
         number = after.number if after.phase == _DELTA else 0
+        if live is None or not answer.started:
+            remote.lack(answer.worker, number)
+            await stream.wait()
+            for number, chunk in enumerate(remote.after(number), number + 1):  # noqa: B020
+                yield Event(place=Place(_DELTA, number), what=chunk)
+            return
         with live.told_to(stream):
             while True:
                 for number, chunk in enumerate(live.chunks[number:], number + 1):  # noqa: B020

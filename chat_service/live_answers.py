@@ -8,17 +8,23 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 from chat_service.models import InteractionState, Usage
 from chat_service.run_models import Progress
-from chat_service.streams import Stream
 from shared import clock
 
 CUT_SECONDS: Final = 0.04
 # A piece is stored when it has been sent for so long: what is stored is a part of what was sent.
 _SETTLED_SECONDS: Final = 0.05
+
+
+class Reader(Protocol):
+    """Who is to be told when there is more."""
+
+    def wake(self) -> None:
+        """There is."""
 
 
 class LiveAnswer:
@@ -32,13 +38,15 @@ class LiveAnswer:
         self._pending: list[str] = []
         self._cut_at: list[float] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._readers: set[Stream] = set()
+        self.readers: set[Reader] = set()
+        self.words = 0
 
     def add(self, text: str) -> None:
         """More of the answer, to be sent within 40 ms."""
         if not text:
             return
         self._pending.append(text)
+        self.words += 1
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CUT_SECONDS, self.cut)
 
@@ -65,13 +73,13 @@ class LiveAnswer:
         self._wake()
 
     @contextlib.contextmanager
-    def told_to(self, stream: Stream) -> Iterator[None]:
+    def told_to(self, stream: Reader) -> Iterator[None]:
         """Wake a stream when there is more, and when the run has ended."""
-        self._readers.add(stream)
+        self.readers.add(stream)
         try:
             yield
         finally:
-            self._readers.discard(stream)
+            self.readers.discard(stream)
 
     def settled(self, usage: Usage) -> Progress:
         """What has been sent for a while, and what all of it used."""
@@ -85,8 +93,8 @@ class LiveAnswer:
         return _progress(self.chunks, usage)
 
     def _wake(self) -> None:
-        for stream in self._readers:
-            stream.wake()
+        for reader in tuple(self.readers):
+            reader.wake()
 
 
 class LiveAnswers:

@@ -59,7 +59,7 @@ class Runs:
         """Hold none yet; `tick` is to be called every 2 s."""
         self._database, self._live, self._hints = database, live, hints
         self._background, self._means = background, means
-        self._worker = ids.new_id()
+        self.worker = ids.new_id()
         self._stopping = False
         self.ended = asyncio.Event()
         metrics.runs_active.set_function(lambda: len(live))
@@ -72,7 +72,7 @@ class Runs:
         """What a run is taken with; None while this process has all that it can do."""
         if self._stopping or len(self._live) >= self._means.at_once:
             return None
-        return Lease(worker=self._worker, seconds=LEASE)
+        return Lease(worker=self.worker, seconds=LEASE)
 
     def begin(self, run: Run) -> None:
         """Work on a run that this process has taken."""

@@ -23,6 +23,7 @@ from chat_service.live import Live
 from chat_service.live_answers import LiveAnswers
 from chat_service.messages import Messages
 from chat_service.prices import Prices
+from chat_service.relay import Relay
 from chat_service.retention import Retention
 from chat_service.rpc.component_service import ComponentService
 from chat_service.rpc.conversation_service import ConversationService
@@ -87,28 +88,32 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         streams = Streams(config.streams_per_user)
         held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
         held.background.spawn("end of streams", streams.end_with(held.ending))
-        async with _generation(config, held, streams, hints) as generation:
+        async with _generation(config, held, streams, live, hints) as generation:
             services = _services(config, held, streams, hints, generation)
             async with serving(config, held, services, verifier, "chat.parley") as server:
                 yield server
 
 
 @contextlib.asynccontextmanager
-async def _generation(config: ChatConfig, held: Resources, streams: Streams, hints: Hints) -> AsyncIterator[Generation]:
+async def _generation(
+    config: ChatConfig, held: Resources, streams: Streams, live: Live, hints: Hints
+) -> AsyncIterator[Generation]:
     """Answers, written until the service ends; then those under way have the grace time to end by themselves."""
     async with providers.connect(config.asked) as asked:
-        live = LiveAnswers()
+        written = LiveAnswers()
         prices = Prices.read(config.prices_file)
         means = Means(providers=asked, prices=prices, patience=config.patience, at_once=config.answers_at_once)
-        runs = Runs(held.database, live, hints, held.background, means)
-        answers = Answers(held.database, live, streams, hints)
+        runs = Runs(held.database, written, hints, held.background, means)
+        relay = Relay(live, written)
+        answers = Answers(held.database, written, relay, streams, hints)
         held.background.spawn("end of runs", runs.end(held.ending, config.shutdown_grace_seconds))
         held.background.every(TICK_SECONDS, "runs", runs.tick)
-        try:
-            yield Generation(held.database, runs, answers, hints, held.background)
-        finally:
-            held.ending.set()
-            await runs.ended.wait()
+        with relay.serving(runs.worker):
+            try:
+                yield Generation(held.database, runs, answers, hints, held.background)
+            finally:
+                held.ending.set()
+                await runs.ended.wait()
 
 
 def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> None:
