@@ -6,7 +6,7 @@ Every statement is timed under its name, bounded by the caller's deadline, and l
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -89,24 +89,22 @@ class _Statements(ABC):
     def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]: ...
 
     async def fetch_all(self, query: Query, *args: object) -> list[Record]:
-        async with self._timed(query) as (connection, timeout):
-            return await connection.fetch(query.text, *args, timeout=timeout)
+        rows: list[Record] = await self._ask("fetch", query, args)
+        return rows
 
     async def fetch_one(self, query: Query, *args: object) -> Record | None:
-        async with self._timed(query) as (connection, timeout):
-            return await connection.fetchrow(query.text, *args, timeout=timeout)
+        row: Record | None = await self._ask("fetchrow", query, args)
+        return row
 
     async def fetch_value(self, query: Query, *args: object) -> Any:
-        async with self._timed(query) as (connection, timeout):
-            return await connection.fetchval(query.text, *args, timeout=timeout)
+        return await self._ask("fetchval", query, args)
 
-    @contextlib.asynccontextmanager
-    async def _timed(self, query: Query) -> AsyncIterator[tuple[Connection, float]]:
-        with _in_our_words(query.name):
+    async def _ask(self, way: str, query: Query, args: Sequence[object]) -> Any:
+        with _InOurWords(query.name):
             async with self._connection() as connection:
                 started = clock.monotonic()
                 try:
-                    yield connection, calls.remaining(self._timeout)
+                    return await getattr(connection, way)(query.text, *args, timeout=calls.remaining(self._timeout))
                 except asyncpg.ReadOnlySQLTransactionError:
                     connection.terminate()  # a demoted primary: whoever asks next must be led to the new one
                     raise
@@ -184,7 +182,7 @@ class Database(_Statements):
             command_timeout=settings.statement_timeout,
             server_settings=server_settings,
         )
-        with _in_our_words("connect"):
+        with _InOurWords("connect"):
             await pool
         try:
             yield cls(name, pool, dial, settings, background)
@@ -196,7 +194,7 @@ class Database(_Statements):
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Several statements, all or nothing."""
-        with _in_our_words("transaction"):
+        with _InOurWords("transaction"):
             async with self._connection() as connection, connection.transaction():
                 yield Transaction(connection, self._slow, self._timeout)
 
@@ -211,7 +209,7 @@ class Database(_Statements):
         def pass_on(_connection: object, _pid: int, _channel: str, payload: object) -> None:
             hear(str(payload))
 
-        with _in_our_words("listen"):
+        with _InOurWords("listen"):
             connection = await self._dial()
             try:
                 await connection.add_listener(channel, pass_on)
@@ -224,19 +222,22 @@ class Database(_Statements):
         async with self.transaction() as tx:
             return await explain(tx.connection, query)
 
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    def _connection(self) -> contextlib.AbstractAsyncContextManager[Connection]:
+        return _Borrowed(self)
+
+    async def borrow(self) -> "PoolConnectionProxy[Record]":
+        """A connection of the pool, which is to be given back."""
         started = clock.monotonic()
         try:
             connection = await self._pool.acquire(timeout=calls.remaining(self.settings.acquire_timeout))
         except TimeoutError:
             raise self._why_no_connection() from None
         self._wait.observe(clock.monotonic() - started)
-        try:
-            yield connection
-        finally:
-            # The limit also bounds the wait for a cancelled statement: past it the connection is dropped.
-            await self._pool.release(connection, timeout=_RELEASE_SECONDS)
+        return connection
+
+    async def give_back(self, connection: "PoolConnectionProxy[Record]") -> None:
+        """The limit also bounds the wait for a cancelled statement: past it the connection is dropped."""
+        await self._pool.release(connection, timeout=_RELEASE_SECONDS)
 
     def _why_no_connection(self) -> ServiceError:
         """The caller's time is up, every connection is in use, or Postgres does not let us in."""
@@ -247,6 +248,22 @@ class Database(_Statements):
 
     def _in_use(self) -> int:
         return self._pool.get_size() - self._pool.get_idle_size()
+
+
+class _Borrowed:
+    """A connection of the pool, for as long as the context lasts."""
+
+    __slots__ = ("_connection", "_database")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self._database.borrow()
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._database.give_back(self._connection)
 
 
 class _SlowLog:
@@ -302,25 +319,35 @@ def raising(**by_constraint: type[ServiceError]) -> Iterator[None]:
         raise failure from None
 
 
-@contextlib.contextmanager
-def _in_our_words(query: str) -> Iterator[None]:
-    """Turn the driver's trouble into failures a caller can act on; a broken constraint passes, for it has a meaning."""
-    try:
-        yield
-    except ServiceError:
-        raise
-    except TimeoutError:
-        metrics.query_errors.labels(query, "timeout").inc()
-        raise _out_of_time() from None
-    except _CONTENDED as error:
-        metrics.query_errors.labels(query, error.sqlstate).inc()
-        raise (_out_of_time() if isinstance(error, asyncpg.QueryCanceledError) else Conflict()) from None
-    except _UNREACHABLE as error:
-        metrics.query_errors.labels(query, getattr(error, "sqlstate", None) or type(error).__name__).inc()
-        log.warning(
-            "database trouble", query=query, error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None)
-        )
-        raise Unavailable from None
+class _InOurWords:
+    """Turns the driver's trouble into failures a caller can act on.
+
+    A broken constraint passes, for it has a meaning.
+    """
+
+    __slots__ = ("_query",)
+
+    def __init__(self, query: str) -> None:
+        self._query = query
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, TimeoutError):
+            self._count("timeout")
+            raise _out_of_time() from None
+        if isinstance(error, _CONTENDED):
+            self._count(error.sqlstate)
+            raise (_out_of_time() if isinstance(error, asyncpg.QueryCanceledError) else Conflict()) from None
+        if isinstance(error, _UNREACHABLE):
+            kind, sqlstate = type(error).__name__, getattr(error, "sqlstate", None)
+            self._count(sqlstate or kind)
+            log.warning("database trouble", query=self._query, error=kind, sqlstate=sqlstate)
+            raise Unavailable from None
+
+    def _count(self, error: str) -> None:
+        metrics.query_errors.labels(self._query, error).inc()
 
 
 def _out_of_time() -> ServiceError:
