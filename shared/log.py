@@ -19,6 +19,8 @@ def configure(level: str, *, json: bool) -> None:
             exception_formatter=structlog.dev.plain_traceback  # the other formatters show local variables: passwords
         )
     )
+    # What orjson makes are bytes: through a stream of text every line would be decoded and encoded again.
+    made = structlog.BytesLoggerFactory(sys.stderr.buffer) if json else structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -28,7 +30,7 @@ def configure(level: str, *, json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=made,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
@@ -51,5 +53,5 @@ def _add_request_id(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _dumps(event: EventDict, **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+def _dumps(event: EventDict, **_: object) -> bytes:
+    return orjson.dumps(event, default=str)
