@@ -21,6 +21,7 @@ from chat_service.config import ChatConfig
 from shared import clock, log
 from shared import config as settings
 from shared.calls import Principal
+from shared.grpc.process import settle
 from shared.grpc.verifier import Verifier
 
 BELIEVE: Final = "--believe"
@@ -46,6 +47,7 @@ async def _believing(*_: object) -> Verifier:
 async def _serve() -> None:
     know: server.Know = _believing if BELIEVE in sys.argv else server.by_tokens
     async with server.build(settings.read(ChatConfig), know) as listening:
+        settle()
         sys.stdout.write(f"{listening.port}\n")
         sys.stdout.flush()
         await asyncio.to_thread(sys.stdin.read)

@@ -16,6 +16,7 @@ import uvloop
 from grpc.aio import ServicerContext
 
 from protos.auth.v1 import auth_service_pb2
+from shared.grpc.process import settle
 from shared.grpc.server import _MAX_CONCURRENT_CALLS as MAX_CONCURRENT_CALLS
 from shared.grpc.server import _OPTIONS as OPTIONS
 
@@ -37,6 +38,7 @@ async def _serve() -> None:
     server.add_generic_rpc_handlers((generic,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
+    settle()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)

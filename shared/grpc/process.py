@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -70,11 +71,21 @@ def main(name: str, kind: type[Config], build: "Build[Config]", migrations: Path
         _fail(str(error), 1)
 
 
+def settle() -> None:
+    """Keep the garbage collector from what has been made by now, which lives as long as the process.
+
+    A full pass over it takes 50 ms and more, in which nobody is served.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 async def _serve(build: "Build[Config]", config: Config, _: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with build(config) as server:
+        settle()
         log.info("serving", port=server.port)
         await stop.wait()
         log.info("stopping", grace_seconds=config.shutdown_grace_seconds)
