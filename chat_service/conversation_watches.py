@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -29,10 +30,13 @@ from chat_service.models import (
     Message,
     Place,
     Synced,
+    Typing,
 )
+from chat_service.presence import Presence
 from chat_service.store import ai_interactions, changes, chat_messages, components, conversation_sessions, conversations
 from chat_service.streams import Stream, Streams
 from shared.batch import PointReads
+from shared.calls import Principal
 from shared.db import Database
 from shared.errors import Overloaded, Unavailable
 
@@ -49,19 +53,21 @@ _Row: TypeAlias = Message | Component | Interaction | ConversationSession
 class ConversationWatches:
     """Tells of conversations as they change."""
 
-    def __init__(self, database: Database, streams: Streams, hints: Hints) -> None:
+    def __init__(self, database: Database, streams: Streams, hints: Hints, presence: Presence) -> None:
         """What watchers read at the same time is read together."""
-        self._streams, self._hints = streams, hints
+        self._streams, self._hints, self._presence = streams, hints, presence
         self._history = _History(database)
 
-    async def watch(self, user_id: UUID, conversation_id: UUID, after: Place) -> AsyncGenerator[Told, None]:
+    async def watch(self, principal: Principal, conversation_id: UUID, after: Place) -> AsyncGenerator[Told, None]:
         """What has changed behind a place, each thing as it is now and once, in the order of revisions; then go on.
 
         Raises ConversationNotFound, also when the conversation is purged, and CursorUnknown.
         """
+        user_id = principal.user_id
         with self._streams.opened(user_id) as stream:
             watch = _Watch(self._history, stream, (user_id, conversation_id), after)
-            with self._hints.watching(user_id, watch.hear):
+            hear_typing = partial(watch.hear_typing, principal.session_id)
+            with self._hints.watching(user_id, watch.hear), self._presence.watching(conversation_id, hear_typing):
                 while True:
                     yield await watch.next()
 
@@ -128,6 +134,7 @@ class _Watch:
         self._history, self._stream, self._key, self._place = history, stream, key, after
         self._hinted = -1
         self._goal: Conversation | None = None
+        self._typing: dict[UUID, Typing] = {}
         self._synced = False
         self._ready: deque[Told] = deque()
 
@@ -138,20 +145,28 @@ class _Watch:
             self._hinted = max(self._hinted, hint.revision)
             self._stream.wake()
 
+    def hear_typing(self, own_session_id: UUID, typing: Typing) -> None:
+        if typing.session_id != own_session_id and self._synced and len(self._typing) < _PAGE:
+            self._typing[typing.session_id] = typing
+            self._stream.wake()
+
     async def next(self) -> Told:
         """What is to be told next; waits for it."""
         self._stream.check()
         while not self._ready:
-            if self._goal is None:
-                self._goal = await self._news()
-            else:
+            if self._goal is not None:
                 await self._walk_to(self._goal)
+            elif not self._synced or await self._moved():
+                self._goal = await self._conversation()
+            elif self._typing:
+                _, typing = self._typing.popitem()
+                self._ready.append((self._place, typing))
+            else:
+                await self._stream.wait()
         return self._ready.popleft()
 
-    async def _news(self) -> Conversation:
-        """The conversation, once there is something new in it; the first time, at once."""
-        while self._synced and not await self._moved():
-            await self._stream.wait()
+    async def _conversation(self) -> Conversation:
+        """The conversation as it is now, which has something new in it."""
         self._hinted = -1  # a hint that is wrong is followed once
         conversation = await self._history.conversation(self._key)
         if conversation.revision < self._place.revision:

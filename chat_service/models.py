@@ -542,4 +542,38 @@ class Synced:
     """That everything has been told that there was."""
 
 
-ConversationEvent: TypeAlias = Conversation | Message | Component | Interaction | ConversationSession | Synced
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typing:
+    """That a sign-in is typing, or no more."""
+
+    session_id: UUID
+    active: bool
+
+
+ConversationEvent: TypeAlias = Conversation | Message | Component | Interaction | ConversationSession | Typing | Synced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserPlace:
+    """A place in the history of a user's conversations: behind a time, and behind an id of that very time."""
+
+    user_id: UUID
+    time: datetime
+    id: UUID = _NO_ID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedConversation:
+    """A conversation, the revision that it has reached, and when."""
+
+    id: UUID
+    revision: int
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedConversations:
+    """A page of those that have changed, and when it was asked for, by the clock of Postgres."""
+
+    asked: datetime
+    items: list[ChangedConversation]

@@ -22,17 +22,20 @@ from chat_service.interactions import Interactions
 from chat_service.live import Live
 from chat_service.live_answers import LiveAnswers
 from chat_service.messages import Messages
+from chat_service.presence import Presence
 from chat_service.prices import Prices
 from chat_service.relay import Relay
 from chat_service.retention import Retention
 from chat_service.rpc.component_service import ComponentService
 from chat_service.rpc.conversation_service import ConversationService
 from chat_service.rpc.interaction_service import InteractionService
+from chat_service.rpc.live import LiveRules
 from chat_service.rpc.message_service import MessageService
 from chat_service.rpc.pages import Pages
 from chat_service.runs import TICK_SECONDS, Means, Runs
 from chat_service.searches import Searches
 from chat_service.streams import POLL_SECONDS, Streams
+from chat_service.user_watches import UserWatches
 from protos.chat.v1 import (
     component_service_pb2,
     component_service_pb2_grpc,
@@ -89,7 +92,7 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
         held.background.spawn("end of streams", streams.end_with(held.ending))
         async with _generation(config, held, streams, live, hints) as generation:
-            services = _services(config, held, streams, hints, generation)
+            services = _services(config, held, live, streams, generation)
             async with serving(config, held, services, verifier, "chat.parley") as server:
                 yield server
 
@@ -130,14 +133,20 @@ def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> N
 
 
 def _services(
-    config: ChatConfig, held: Resources, streams: Streams, hints: Hints, generation: Generation
+    config: ChatConfig, held: Resources, live: Live, streams: Streams, generation: Generation
 ) -> list[Service]:
+    hints = Hints(live)
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
     links = ConversationSessions(held.database, hints)
-    watches = ConversationWatches(held.database, streams, hints)
     searches = Searches(held.database)
     kept = Conversations(held.database, hints, config.retention)
-    conversations = ConversationService(kept, links, watches, searches, pages)
+    presence = Presence(kept, live)
+    watching = LiveRules(
+        conversations=ConversationWatches(held.database, streams, hints, presence),
+        users=UserWatches(held.database, streams, hints),
+        presence=presence,
+    )
+    conversations = ConversationService(kept, links, watching, searches, pages)
     messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), searches, pages)
     components = ComponentService(Components(held.database, hints), pages)
     interactions = InteractionService(Interactions(held.database, hints), generation, pages)

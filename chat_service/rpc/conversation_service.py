@@ -7,9 +7,9 @@ from typing import Any
 from grpc.aio import ServicerContext
 
 from chat_service.conversation_sessions import ConversationSessions
-from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
 from chat_service.rpc import convert, hits, live
+from chat_service.rpc.live import LiveRules
 from chat_service.rpc.pages import Pages
 from chat_service.rpc.parse import conversations as parse
 from chat_service.rpc.parse import searches as parse_search
@@ -28,12 +28,12 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         self,
         conversations: Conversations,
         links: ConversationSessions,
-        watches: ConversationWatches,
+        rules: LiveRules,
         searches: Searches,
         pages: Pages,
     ) -> None:
         """Serve with these rules."""
-        self._conversations, self._links, self._watches = conversations, links, watches
+        self._conversations, self._links, self._live = conversations, links, rules
         self._searches, self._pages = searches, pages
 
     async def CreateConversation(
@@ -95,10 +95,23 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         self, request: live_pb2.WatchConversationRequest, context: Context
     ) -> AsyncIterator[live_pb2.WatchConversationResponse]:
         conversation_id, after = live.watch_conversation(request)
-        watching = self._watches.watch(calls.principal().user_id, conversation_id, after)
+        watching = self._live.conversations.watch(calls.principal(), conversation_id, after)
         async with aclosing(watching) as told:
             async for place, event in told:
                 yield live.conversation_event(conversation_id, place, event)
+
+    async def WatchConversations(
+        self, request: live_pb2.WatchConversationsRequest, context: Context
+    ) -> AsyncIterator[live_pb2.WatchConversationsResponse]:
+        user_id = calls.principal().user_id
+        async with aclosing(self._live.users.watch(user_id, live.watch_conversations(user_id, request))) as told:
+            async for time, event in told:
+                yield live.conversations_event(user_id, time, event)
+
+    async def SetTyping(self, request: live_pb2.SetTypingRequest, context: Context) -> live_pb2.SetTypingResponse:
+        conversation_id = parse.conversation_id(request.conversation_id)
+        await self._live.presence.set_typing(calls.principal(), conversation_id, active=request.active)
+        return live_pb2.SetTypingResponse()
 
     async def SearchConversations(
         self, request: search_pb2.SearchConversationsRequest, context: Context

@@ -1,8 +1,11 @@
 """The streams of chat.v1 (live.proto): from where, and what is told."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from chat_service.conversation_watches import ConversationWatches
 from chat_service.models import (
     Component,
     Conversation,
@@ -12,12 +15,24 @@ from chat_service.models import (
     Message,
     Place,
     Synced,
+    Typing,
 )
+from chat_service.presence import Presence
 from chat_service.rpc import convert, cursors
+from chat_service.user_watches import BEGINNING, UserWatches
 from protos.chat.v1 import live_pb2 as pb
 from shared.validation import Violations
 
 _NO_CURSOR: Final = "is not a cursor of this conversation: begin with after_revision alone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRules:
+    """The rules of what is live."""
+
+    conversations: ConversationWatches
+    users: UserWatches
+    presence: Presence
 
 
 def watch_conversation(request: pb.WatchConversationRequest) -> tuple[UUID, Place]:
@@ -37,18 +52,40 @@ def watch_conversation(request: pb.WatchConversationRequest) -> tuple[UUID, Plac
 
 def conversation_event(conversation_id: UUID, place: Place, event: ConversationEvent) -> pb.WatchConversationResponse:
     """One thing that has changed, and how to go on after it."""
-    cursor = cursors.write(conversation_id, place)
+    told = pb.WatchConversationResponse(cursor=cursors.write(conversation_id, place))
     match event:
         case Conversation():
-            return pb.WatchConversationResponse(cursor=cursor, conversation=convert.conversation(event))
+            told.conversation.CopyFrom(convert.conversation(event))
         case Message():
-            return pb.WatchConversationResponse(cursor=cursor, message=convert.message(event))
+            told.message.CopyFrom(convert.message(event))
         case Component():
-            return pb.WatchConversationResponse(cursor=cursor, component=convert.component(event))
+            told.component.CopyFrom(convert.component(event))
         case Interaction():
-            return pb.WatchConversationResponse(cursor=cursor, interaction=convert.interaction(event))
+            told.interaction.CopyFrom(convert.interaction(event))
         case ConversationSession():
-            link = convert.conversation_session(event)
-            return pb.WatchConversationResponse(cursor=cursor, conversation_session=link)
+            told.conversation_session.CopyFrom(convert.conversation_session(event))
+        case Typing():
+            told.typing.CopyFrom(pb.Typing(session_id=str(event.session_id), active=event.active))
         case Synced():
-            return pb.WatchConversationResponse(cursor=cursor, synced=pb.Synced())
+            told.synced.SetInParent()
+    return told
+
+
+def watch_conversations(user_id: UUID, request: pb.WatchConversationsRequest) -> datetime | None:
+    """Since when; None is from now on."""
+    if not request.cursor:
+        return None if request.only_new else BEGINNING
+    violations = Violations()
+    since = cursors.read_time(user_id, request.cursor)
+    if since is None:
+        violations.add("cursor", "is not a cursor of this user's conversations: begin without one")
+    violations.done()
+    return since
+
+
+def conversations_event(user_id: UUID, time: datetime, event: Conversation | Synced) -> pb.WatchConversationsResponse:
+    """One conversation that has changed, and how to go on after it."""
+    cursor = cursors.write_time(user_id, time)
+    if isinstance(event, Conversation):
+        return pb.WatchConversationsResponse(cursor=cursor, conversation=convert.conversation(event))
+    return pb.WatchConversationsResponse(cursor=cursor, synced=pb.Synced())

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from chat_service.models import Change, ChangeKind, Place
+from chat_service.models import (
+    Change,
+    ChangedConversation,
+    ChangedConversations,
+    ChangeKind,
+    Place,
+    UserPlace,
+)
 from shared import sql
 from shared.db import Executor, Record
 
@@ -28,6 +35,21 @@ async def list_since(
     begin = (user_id, conversation_id, after.revision, *(_bound(kind, after) for kind in _KINDS))
     rows = await executor.fetch_all(queries.list_since, *begin, last, size)
     return [_change(row) for row in rows]
+
+
+async def list_conversations(
+    executor: Executor, places: Sequence[UserPlace], size: int
+) -> Mapping[UserPlace, ChangedConversations]:
+    """The conversations behind each place, so many at most, and when it was asked."""
+    users, times, ids = zip(*((place.user_id, place.time, place.id) for place in places), strict=True)
+    found: dict[UserPlace, ChangedConversations] = {}
+    for row in await executor.fetch_all(queries.list_conversations, users, times, ids, size):
+        page = found.setdefault(places[row["nth"] - 1], ChangedConversations(asked=row["asked"], items=[]))
+        if row["id"]:
+            page.items.append(
+                ChangedConversation(id=row["id"], revision=row["revision"], update_time=row["update_time"])
+            )
+    return found
 
 
 def _change(row: Record) -> Change:

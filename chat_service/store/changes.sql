@@ -59,3 +59,23 @@ SELECT kind, revision, id, weight FROM (
 ) AS touched
 ORDER BY revision, kind, id
 LIMIT $9;
+
+-- name: list_conversations
+-- Conversations that have changed behind a time and an id, the one that changed longest ago first; with the time of the
+-- question, up to which everything is told but what commits later than it began.
+-- $1 the users, $2 and $3 beside each the time and the id, $4 how many of each
+-- index: conversations_active_hour_idx
+SELECT wanted.nth, now() AS asked, c.id, c.revision, c.update_time
+FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) WITH ORDINALITY AS wanted (user_id, after_time, after_id, nth)
+LEFT JOIN LATERAL (
+    SELECT id, revision, update_time
+    FROM conversations
+    WHERE
+        user_id = wanted.user_id AND active_hour > '-infinity'
+        AND active_hour > wanted.after_time - interval '1 hour'
+        AND (update_time, id) > (wanted.after_time, wanted.after_id)
+        AND (purge_time IS NULL OR purge_time > now())
+    ORDER BY active_hour, update_time, id
+    LIMIT $4
+) AS c ON true
+ORDER BY wanted.nth, c.update_time, c.id;

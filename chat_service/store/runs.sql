@@ -38,8 +38,8 @@ WITH conversation AS (
     RETURNING user_id, id, revision
 ),
 link AS (
-    INSERT INTO conversation_sessions (user_id, conversation_id, session_id)
-    SELECT user_id, id, $4 FROM conversation
+    INSERT INTO conversation_sessions (user_id, conversation_id, session_id, revision)
+    SELECT user_id, id, $4, revision FROM conversation
     ON CONFLICT (user_id, conversation_id, session_id) DO NOTHING
 ),
 accepted AS (

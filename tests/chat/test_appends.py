@@ -157,7 +157,7 @@ async def test_a_reader_at_a_position_has_seen_everything_before_it(ada):
 
 
 async def test_appends_update_their_conversations_in_place(ada, chat):
-    """HOT: no index entry is written for a conversation's row."""
+    """HOT: no index entry is written for a conversation's row, but for the hour of its last change."""
     conversation = await ada.converse()
     counts = "SELECT n_tup_upd AS all, n_tup_hot_upd AS hot FROM pg_stat_user_tables WHERE relname = 'conversations'"
     updates = 0
@@ -165,4 +165,4 @@ async def test_appends_update_their_conversations_in_place(ada, chat):
         while updates < 50:  # a connection reports what it did at most once a second
             await asyncio.gather(*(ada.say(conversation) for _ in range(10)))
             updates, in_place = (await fetch(chat.database.owner_url, counts))[0]
-    assert in_place == updates
+    assert in_place >= updates - 1  # an hour may have begun meanwhile

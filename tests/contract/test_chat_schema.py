@@ -98,6 +98,7 @@ async def test_every_query_of_a_user_reads_one_partition_of_each_table(connectio
         "find_many",
         "find_many_by_request_id",
         "find_revisions",
+        "list_conversations",
         "list_siblings",
         "list_waiting",
         "list_lapsed",

@@ -43,11 +43,13 @@ from chat_service import (
     conversation_watches,
     diffs,
     erasures,
+    presence,
     questions,
     retention,
     runs,
     searches,
     streams,
+    user_watches,
 )
 from chat_service import generation as chat_generation
 from chat_service import parts as message_parts
@@ -252,6 +254,8 @@ STATED = [
     ("streams of a replica", number(streams.MAX_STREAMS)),
     ("change whose hint was lost", f"within {streams.POLL_SECONDS:.0f} s"),
     ("caller of a stream", f"every {access.LOOK_SECONDS:.0f} s; served for {access.DOUBT_SECONDS:.0f} s"),
+    ("SetTyping of a session on a replica", f"{presence.MOST} in {presence.WINDOW_SECONDS} s"),
+    ("repeated by WatchConversations after a cursor", minutes(user_watches.OVERLAP)),
     ("read ahead of a slow client", f"{conversation_watches._READ_AHEAD_BYTES // 1024} KiB"),
     ("deleted conversation", f"{default(ChatConfig, 'deleted_conversation_days')} days"),
     ("conversation that nobody touches", f"{number(retention.MAX_BATCHES * cleanup.BATCH_ROWS)} are looked at"),

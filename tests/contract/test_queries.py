@@ -1,6 +1,7 @@
 """Every named query uses the indexes that it names, and every promised index has a query that it serves."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,3 +100,21 @@ def queries_of(module: Path) -> Iterator[str]:
                 yield f"{module.stem}.{name}"
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=store), attr="queries"), attr=name):
                 yield f"{store}.{name}"
+
+
+def test_every_change_of_a_conversation_takes_a_revision_and_dates_it_and_every_link_is_stamped():
+    """Who watches finds changes by their revision, and conversations by the time of their last change.
+
+    Of what is purged at once there is nobody left to tell.
+    """
+    changes = links = 0
+    for query in (query for query in plans.queries("chat") if query.name != "conversations.doom_erased"):
+        for change in re.findall(r"UPDATE conversations\b[^;]*?(?=RETURNING|WHERE user_id|FROM |;|\Z)", query.text):
+            changes += 1
+            assert "revision" in change, query.name
+            assert "update_time" in change, query.name
+        for columns in re.findall(r"INSERT INTO conversation_sessions(?: AS \w+)? \((.*?)\)", query.text):
+            links += 1
+            assert "revision" in columns, query.name
+    assert changes >= 10
+    assert links >= 5

@@ -82,6 +82,16 @@ class ConversationServiceStub:
                 request_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
                 _registered_method=True)
+        self.WatchConversations = channel.unary_stream(
+                '/chat.v1.ConversationService/WatchConversations',
+                request_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsResponse.FromString,
+                _registered_method=True)
+        self.SetTyping = channel.unary_unary(
+                '/chat.v1.ConversationService/SetTyping',
+                request_serializer=protos_dot_chat_dot_v1_dot_live__pb2.SetTypingRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.SetTypingResponse.FromString,
+                _registered_method=True)
         self.SearchConversations = channel.unary_unary(
                 '/chat.v1.ConversationService/SearchConversations',
                 request_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.SerializeToString,
@@ -170,6 +180,22 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchConversations(self, request, context):
+        """The caller's conversations as they change: made, renamed, written in, deleted, undeleted.
+        Errors: INVALID_FIELDS, TOO_MANY_STREAMS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetTyping(self, request, context):
+        """Tells who watches the conversation that the caller's session is typing, or no more.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, RATE_LIMITED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SearchConversations(self, request, context):
         """Finds conversations by their titles; search.proto tells how queries are written.
         Errors: INVALID_FIELDS.
@@ -225,6 +251,16 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.WatchConversation,
                     request_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.SerializeToString,
+            ),
+            'WatchConversations': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchConversations,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsResponse.SerializeToString,
+            ),
+            'SetTyping': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetTyping,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_live__pb2.SetTypingRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_live__pb2.SetTypingResponse.SerializeToString,
             ),
             'SearchConversations': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchConversations,
@@ -476,6 +512,60 @@ class ConversationService:
             '/chat.v1.ConversationService/WatchConversation',
             protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchConversations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chat.v1.ConversationService/WatchConversations',
+            protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_live__pb2.WatchConversationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetTyping(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.ConversationService/SetTyping',
+            protos_dot_chat_dot_v1_dot_live__pb2.SetTypingRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_live__pb2.SetTypingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,14 @@ class ConversationServiceStub:
     CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
     """
+    WatchConversations: _aio.UnaryStreamMultiCallable[_live_pb2.WatchConversationsRequest, _live_pb2.WatchConversationsResponse]
+    """The caller's conversations as they change: made, renamed, written in, deleted, undeleted.
+    Errors: INVALID_FIELDS, TOO_MANY_STREAMS.
+    """
+    SetTyping: _aio.UnaryUnaryMultiCallable[_live_pb2.SetTypingRequest, _live_pb2.SetTypingResponse]
+    """Tells who watches the conversation that the caller's session is typing, or no more.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, RATE_LIMITED.
+    """
     SearchConversations: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchConversationsRequest, _search_pb2.SearchConversationsResponse]
     """Finds conversations by their titles; search.proto tells how queries are written.
     Errors: INVALID_FIELDS.
@@ -164,6 +172,26 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         (live.proto tells the flow). A deletion is an event; when the conversation is purged the stream ends with
         CONVERSATION_NOT_FOUND. UNAVAILABLE and UNAUTHENTICATED end it too: go on with the last cursor.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CURSOR_UNKNOWN, TOO_MANY_STREAMS.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchConversations(
+        self,
+        request: _live_pb2.WatchConversationsRequest,
+        context: _aio.ServicerContext[_live_pb2.WatchConversationsRequest, _abc.AsyncIterator[_live_pb2.WatchConversationsResponse]],
+    ) -> _abc.AsyncIterator[_live_pb2.WatchConversationsResponse]:
+        """The caller's conversations as they change: made, renamed, written in, deleted, undeleted.
+        Errors: INVALID_FIELDS, TOO_MANY_STREAMS.
+        """
+
+    @_abc_1.abstractmethod
+    def SetTyping(
+        self,
+        request: _live_pb2.SetTypingRequest,
+        context: _aio.ServicerContext[_live_pb2.SetTypingRequest, _abc.Awaitable[_live_pb2.SetTypingResponse]],
+    ) -> _abc.Awaitable[_live_pb2.SetTypingResponse]:
+        """Tells who watches the conversation that the caller's session is typing, or no more.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, RATE_LIMITED.
         """
 
     @_abc_1.abstractmethod

@@ -69,6 +69,7 @@ class WatchConversationResponse(_message.Message):
     INTERACTION_FIELD_NUMBER: _builtins.int
     CONVERSATION_SESSION_FIELD_NUMBER: _builtins.int
     SYNCED_FIELD_NUMBER: _builtins.int
+    TYPING_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the stream is now: to go on after this response. Opaque."""
     @_builtins.property
@@ -97,6 +98,10 @@ class WatchConversationResponse(_message.Message):
     def synced(self) -> Global___Synced:
         """Everything that there was has been sent: from here on it is live. Once on each stream."""
 
+    @_builtins.property
+    def typing(self) -> Global___Typing:
+        """Another sign-in of the user is typing. Not kept: who is not watching misses it."""
+
     def __init__(
         self,
         *,
@@ -107,16 +112,86 @@ class WatchConversationResponse(_message.Message):
         interaction: _resources_pb2.Interaction | None = ...,
         conversation_session: _resources_pb2.ConversationSession | None = ...,
         synced: Global___Synced | None = ...,
+        typing: Global___Typing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced", "typing"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchConversationResponse: _TypeAlias = WatchConversationResponse  # noqa: Y015
+
+@_typing.final
+class WatchConversationsRequest(_message.Message):
+    """From where to watch the caller's conversations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    ONLY_NEW_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """The `cursor` of the last response that was received, of any of this user's streams; empty at first."""
+    only_new: _builtins.bool
+    """Where no cursor is given: only what changes from now on (and what changed in the last minutes). Wait for `synced`,
+    then page through ListConversations: whatever changes meanwhile comes on the stream. Otherwise all conversations
+    come first, the one that changed longest ago first.
+    """
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        only_new: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "only_new", b"only_new"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchConversationsRequest: _TypeAlias = WatchConversationsRequest  # noqa: Y015
+
+@_typing.final
+class WatchConversationsResponse(_message.Message):
+    """One conversation that has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    CONVERSATION_FIELD_NUMBER: _builtins.int
+    SYNCED_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where the stream is now. Opaque. A stream that begins with it may repeat what changed in the minutes before: a
+    conversation that comes with a revision that is shown already is not news.
+    """
+    @_builtins.property
+    def conversation(self) -> _resources_pb2.Conversation:
+        """A conversation was made, or it or anything in it has changed: as it is now, deleted ones too. One stream never
+        sends the same revision of it twice. One that is purged is not told of: `purge_time` said when.
+        """
+
+    @_builtins.property
+    def synced(self) -> Global___Synced:
+        """Everything that there was has been sent: from here on it is live. Once on each stream."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        conversation: _resources_pb2.Conversation | None = ...,
+        synced: Global___Synced | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "event", b"event", "synced", b"synced"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "cursor", b"cursor", "event", b"event", "synced", b"synced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "synced"]  # noqa: Y015
+    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
+
+Global___WatchConversationsResponse: _TypeAlias = WatchConversationsResponse  # noqa: Y015
 
 @_typing.final
 class Synced(_message.Message):
@@ -134,3 +209,72 @@ class Synced(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Synced: _TypeAlias = Synced  # noqa: Y015
+
+@_typing.final
+class SetTypingRequest(_message.Message):
+    """Whether the caller's sign-in is typing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    active: _builtins.bool
+    """Send true every three seconds while the user types, and false when they stop."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "conversation_id", b"conversation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTypingRequest: _TypeAlias = SetTypingRequest  # noqa: Y015
+
+@_typing.final
+class SetTypingResponse(_message.Message):
+    """Nothing: it is not stored, and nobody learns whether it arrived."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetTypingResponse: _TypeAlias = SetTypingResponse  # noqa: Y015
+
+@_typing.final
+class Typing(_message.Message):
+    """That another sign-in of the user is typing. Show it for six seconds, if nothing else is told before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The sign-in."""
+    active: _builtins.bool
+    """False when it stops."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        active: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Typing: _TypeAlias = Typing  # noqa: Y015
