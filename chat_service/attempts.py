@@ -3,14 +3,14 @@
 Once a piece of the answer has been sent there is no other attempt: readers have seen it.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
-
-from openai.types.chat import ChatCompletionMessageParam
+from typing import TYPE_CHECKING, Final
 
 from chat_service.live_answers import LiveAnswer
 from chat_service.models import InteractionError, InteractionState, ToolCall, Usage
@@ -19,6 +19,9 @@ from chat_service.prices import Prices
 from chat_service.providers import Offer, Piece, ProviderFailed, ToolPiece
 from chat_service.run_models import Attempt, Outcome, Parameters
 from shared import clock, metrics
+
+if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
+    from openai.types.chat import ChatCompletionMessageParam
 
 ROUNDS: Final = 2
 MAX_ANSWER_BYTES: Final = 900_000

@@ -4,14 +4,17 @@ A turn is a message of the user's with all that follows until the next one, so t
 result. The last turn is always shown, however long it is.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
-from uuid import UUID
+from __future__ import annotations
 
-from openai.types.chat import ChatCompletionMessageParam
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from chat_service.models import File, Image, Json, Part, Role, ToolCall, ToolResult
 from chat_service.run_models import Said
+
+if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
+    from openai.types.chat import ChatCompletionMessageParam
 
 _BYTES_OF_TOKEN: Final = 3  # cautious: 4 of English, 3 of a Chinese word that is one or two tokens
 _TOKENS_OF_MESSAGE: Final = 4

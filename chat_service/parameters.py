@@ -1,12 +1,16 @@
 """What a model is told beside the messages: as it is stored, and as a provider takes it."""
 
-from typing import Any, Final
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from openai.types.chat import ChatCompletionToolUnionParam
-from openai.types.chat.completion_create_params import ResponseFormat
 
 from chat_service.run_models import Parameters, Tool
+
+if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
+    from openai.types.chat import ChatCompletionToolUnionParam
+    from openai.types.chat.completion_create_params import ResponseFormat
 
 _WORDS: Final = ("auto", "none", "required")
 _ANY_OBJECT: Final = "{}"

@@ -3,20 +3,23 @@
 Nothing of a provider's words reaches a caller: an error is told by its code and in words of ours.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import httpx2
-import openai
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from chat_service.errors import ModelNotOffered, ProviderNotConfigured
 from chat_service.models import Usage
+
+if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
+    import openai
+    from openai import AsyncOpenAI
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 _MAX_CODE: Final = 100
 _CONNECT_SECONDS: Final = 5.0
@@ -143,7 +146,12 @@ class Providers:
 @contextlib.asynccontextmanager
 async def connect(settings: Sequence[ProviderSettings]) -> AsyncIterator[Providers]:
     """Hold a client for each provider. How long an answer may take is the business of whoever asks for it."""
-    timeout = openai.Timeout(None, connect=_CONNECT_SECONDS)
+    if not settings:
+        yield Providers((), ())
+        return
+    from openai import AsyncOpenAI, Timeout  # noqa: PLC0415 - see above
+
+    timeout = Timeout(None, connect=_CONNECT_SECONDS)
     async with contextlib.AsyncExitStack() as stack:
         clients = [
             await stack.enter_async_context(
@@ -156,6 +164,9 @@ async def connect(settings: Sequence[ProviderSettings]) -> AsyncIterator[Provide
 
 @contextlib.contextmanager
 def _in_our_words(lost: ProviderFailed) -> Iterator[None]:
+    import httpx2  # noqa: PLC0415 - see above
+    import openai  # noqa: PLC0415
+
     try:
         yield
     except (openai.APIConnectionError, httpx2.HTTPError):
