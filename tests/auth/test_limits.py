@@ -17,6 +17,8 @@ from tests.authtest import PASSWORD, Auth, auth_config, running_auth
 from tests.grpc_errors import Failure, failure
 from tests.servers import Servers, TestDatabase, fetch
 
+pytestmark = pytest.mark.usefixtures("patient_redis")
+
 ADA = "ada@example.com"
 PAIR = 10
 ACCOUNT = 45

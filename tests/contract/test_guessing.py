@@ -104,7 +104,7 @@ def methods() -> set[str]:
 
 
 @pytest.fixture
-async def strict(servers: Servers, auth_database: TestDatabase) -> AsyncIterator[Auth]:
+async def strict(servers: Servers, auth_database: TestDatabase, patient_redis: None) -> AsyncIterator[Auth]:
     config = auth_config(auth_database, servers.redis.url, AUTH_FAILURES_PER_ADDRESS_PER_MINUTE=ALLOWED)
     async with running_auth(auth_database, config) as auth:
         yield auth
