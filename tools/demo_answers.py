@@ -9,7 +9,7 @@ from typing import Final
 
 from protos.chat.v1 import component_service_pb2 as component_pb2
 from protos.chat.v1 import conversation_service_pb2 as conversation_pb2
-from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc, parameters_pb2
+from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc, parameters_pb2, search_pb2
 from protos.chat.v1 import message_service_pb2 as message_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from tools import channels
@@ -26,6 +26,7 @@ _QUESTION: Final = "What is photosynthesis? Answer in two sentences."
 _STORY: Final = "Write a long story about a garden in the shade."
 _EXAMPLE: Final = ("Write hello.py: it prints hello.", '```python hello.py\nprint("hello")\n```')
 _CODE: Final = "Write double.py: a function double(x) that returns x times two."
+_SOUGHT: Final = "photosynthesis"
 _KILLED_AFTER: Final = 5
 _CANCELLED_AFTER: Final = 12
 _BLOCK: Final = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
@@ -46,6 +47,7 @@ class AnswersTour:
         await self._killed_and_resumed()
         await self._cancelled()
         await self._built()
+        await self._found()
 
     async def _streamed(self) -> None:
         self._guide.chapter(f"A model answers as it writes: {self._running.model}")
@@ -141,6 +143,15 @@ class AnswersTour:
         )
         if restored.component.content != made.content:
             raise Failure("The restored version does not say what the first one said.")
+
+    async def _found(self) -> None:
+        self._guide.chapter("Found again by its words")
+        search = search_pb2.SearchMessagesRequest(query=_SOUGHT, page_size=2)
+        answer = await self._guide.call(
+            "SearchMessages", self._to.messages.SearchMessages, search, _hits, by=self._laptop
+        )
+        if not answer.results:
+            raise Failure("What was asked of the model a moment ago is not found.")
 
     async def _made(self, conversation_id: str, content: str) -> pb.Component:
         component = pb.Component(
@@ -265,6 +276,21 @@ def _run(done: pb.Interaction) -> str:
 
 def _version(component: pb.Component) -> str:
     return f"version {component.version}, content {component.content_hash[:8]}"
+
+
+def _hits(answer: search_pb2.SearchMessagesResponse) -> str:
+    """Each hit with what it was found by in angle quotes."""
+    return "\n      ".join(
+        f"{pb.Role.Name(hit.message.role).removeprefix('ROLE_').lower()}, rank {hit.rank:.3f}: {_marked(hit.snippet)}"
+        for hit in answer.results
+    )
+
+
+def _marked(snippet: search_pb2.Snippet) -> str:
+    text = snippet.text
+    for found in reversed(snippet.ranges):
+        text = f"{text[: found.begin]}«{text[found.begin : found.end]}»{text[found.end :]}"
+    return text
 
 
 def _code(text: str) -> str:

@@ -27,6 +27,7 @@ def test_the_tour_starts_a_stack_where_none_runs_and_goes_through_every_chapter(
         "characters that were streamed",
         "made of the code block in the answer",
         "as a new one",
+        "«Photosynthesis»",
         "10 answers, one successor for all",
         "ETAG_MISMATCH",
         "REQUEST_ID_REUSED",
