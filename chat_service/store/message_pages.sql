@@ -5,7 +5,8 @@
 --
 -- A page of a branch goes along its lineage: of each branch there, the messages up to the depth where the path leaves it
 -- (conversation_branches.sql). Depths on a path have no gap, so a page of so many messages is as many depths: one range of
--- the index for each branch that it touches, and none for the others.
+-- the index for each branch that it touches, and none for the others. Most conversations have the trunk alone: it is a part
+-- of its own in each query, one range that nothing has to sort.
 
 -- name: list_forwards
 -- A branch, the oldest first.
@@ -26,31 +27,40 @@ LEFT JOIN LATERAL (
         feedback_comment, create_time, delete_time,
         sum(text_bytes) OVER (ORDER BY depth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
-        SELECT
-            own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
-            own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
-            own.delete_time
-        FROM (
-            SELECT lineage_branches, lineage_depths FROM conversation_branches
-            WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
-            UNION ALL
-            SELECT ARRAY[1], ARRAY[9223372036854775807] WHERE c.branch = 1
-        ) AS l
-        CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
-        CROSS JOIN LATERAL (
+        (
             SELECT
                 id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
                 feedback_rating, feedback_comment, create_time, delete_time
             FROM chat_messages
             WHERE
-                user_id = $1 AND conversation_id = $2 AND branch = s.branch
-                AND depth > $4 AND depth <= least(s.last, $4 + $5)
+                c.branch = 1 AND user_id = $1 AND conversation_id = $2 AND branch = 1 AND depth > $4
             ORDER BY depth
             LIMIT $5
-        ) AS own
-        WHERE s.last > $4
-        ORDER BY own.depth
-        LIMIT $5
+        )
+        UNION ALL
+        (
+            SELECT
+                own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
+                own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
+                own.delete_time
+            FROM conversation_branches AS l
+            CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
+            CROSS JOIN LATERAL (
+                SELECT
+                    id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
+                    feedback_rating, feedback_comment, create_time, delete_time
+                FROM chat_messages
+                WHERE
+                    user_id = $1 AND conversation_id = $2 AND branch = s.branch
+                    AND depth > $4 AND depth <= least(s.last, $4 + $5)
+                ORDER BY depth
+                LIMIT $5
+            ) AS own
+            WHERE
+                c.branch > 1 AND l.user_id = $1 AND l.conversation_id = $2 AND l.branch = c.branch AND s.last > $4
+            ORDER BY own.depth
+            LIMIT $5
+        )
     ) AS page
 ) AS m ON coalesce(m.before, 0) <= $6
 ORDER BY m.depth;
@@ -74,37 +84,48 @@ LEFT JOIN LATERAL (
         feedback_comment, create_time, delete_time,
         sum(text_bytes) OVER (ORDER BY depth DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
-        SELECT
-            own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
-            own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
-            own.delete_time
-        FROM (
-            SELECT lineage_branches, lineage_depths, fork_depth FROM conversation_branches
-            WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
-            UNION ALL
-            SELECT ARRAY[1], ARRAY[9223372036854775807], 0 WHERE c.branch = 1
-        ) AS l
-        CROSS JOIN LATERAL (
-            SELECT least($4, 1 + coalesce((
-                SELECT depth FROM chat_messages
-                WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
-                ORDER BY depth DESC LIMIT 1
-            ), l.fork_depth)) AS depth
-        ) AS e
-        CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
-        CROSS JOIN LATERAL (
+        (
             SELECT
                 id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
                 feedback_rating, feedback_comment, create_time, delete_time
             FROM chat_messages
             WHERE
-                user_id = $1 AND conversation_id = $2 AND branch = s.branch
-                AND depth < e.depth AND depth >= e.depth - $5 AND depth <= s.last
+                c.branch = 1 AND user_id = $1 AND conversation_id = $2 AND branch = 1 AND depth < $4
             ORDER BY depth DESC
             LIMIT $5
-        ) AS own
-        ORDER BY own.depth DESC
-        LIMIT $5
+        )
+        UNION ALL
+        (
+            SELECT
+                own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
+                own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
+                own.delete_time
+            FROM conversation_branches AS l
+            CROSS JOIN LATERAL (
+                SELECT least($4, 1 + coalesce((
+                    SELECT depth FROM chat_messages
+                    WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
+                    ORDER BY depth DESC LIMIT 1
+                ), l.fork_depth)) AS depth
+                OFFSET 0
+            ) AS e
+            CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
+            CROSS JOIN LATERAL (
+                SELECT
+                    id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
+                    feedback_rating, feedback_comment, create_time, delete_time
+                FROM chat_messages
+                WHERE
+                    user_id = $1 AND conversation_id = $2 AND branch = s.branch
+                    AND depth < e.depth AND depth >= e.depth - $5 AND depth <= s.last
+                ORDER BY depth DESC
+                LIMIT $5
+            ) AS own
+            WHERE
+                c.branch > 1 AND l.user_id = $1 AND l.conversation_id = $2 AND l.branch = c.branch
+            ORDER BY own.depth DESC
+            LIMIT $5
+        )
     ) AS page
 ) AS m ON coalesce(m.before, 0) <= $6
 ORDER BY m.depth DESC;
@@ -128,31 +149,40 @@ LEFT JOIN LATERAL (
         feedback_comment, create_time, delete_time,
         sum(text_bytes) OVER (ORDER BY depth ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
-        SELECT
-            own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
-            own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
-            own.delete_time
-        FROM (
-            SELECT lineage_branches, lineage_depths FROM conversation_branches
-            WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
-            UNION ALL
-            SELECT ARRAY[1], ARRAY[9223372036854775807] WHERE c.branch = 1
-        ) AS l
-        CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
-        CROSS JOIN LATERAL (
+        (
             SELECT
                 id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
                 feedback_rating, feedback_comment, create_time, delete_time
             FROM chat_messages
             WHERE
-                user_id = $1 AND conversation_id = $2 AND branch = s.branch AND role = $7
-                AND depth > $4 AND depth <= s.last
+                c.branch = 1 AND user_id = $1 AND conversation_id = $2 AND branch = 1 AND role = $7 AND depth > $4
             ORDER BY depth
             LIMIT $5
-        ) AS own
-        WHERE s.last > $4
-        ORDER BY own.depth
-        LIMIT $5
+        )
+        UNION ALL
+        (
+            SELECT
+                own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
+                own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
+                own.delete_time
+            FROM conversation_branches AS l
+            CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
+            CROSS JOIN LATERAL (
+                SELECT
+                    id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
+                    feedback_rating, feedback_comment, create_time, delete_time
+                FROM chat_messages
+                WHERE
+                    user_id = $1 AND conversation_id = $2 AND branch = s.branch AND role = $7
+                    AND depth > $4 AND depth <= s.last
+                ORDER BY depth
+                LIMIT $5
+            ) AS own
+            WHERE
+                c.branch > 1 AND l.user_id = $1 AND l.conversation_id = $2 AND l.branch = c.branch AND s.last > $4
+            ORDER BY own.depth
+            LIMIT $5
+        )
     ) AS page
 ) AS m ON coalesce(m.before, 0) <= $6
 ORDER BY m.depth;
@@ -176,30 +206,40 @@ LEFT JOIN LATERAL (
         feedback_comment, create_time, delete_time,
         sum(text_bytes) OVER (ORDER BY depth DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
     FROM (
-        SELECT
-            own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
-            own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
-            own.delete_time
-        FROM (
-            SELECT lineage_branches, lineage_depths FROM conversation_branches
-            WHERE user_id = $1 AND conversation_id = $2 AND branch = c.branch
-            UNION ALL
-            SELECT ARRAY[1], ARRAY[9223372036854775807] WHERE c.branch = 1
-        ) AS l
-        CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
-        CROSS JOIN LATERAL (
+        (
             SELECT
                 id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
                 feedback_rating, feedback_comment, create_time, delete_time
             FROM chat_messages
             WHERE
-                user_id = $1 AND conversation_id = $2 AND branch = s.branch AND role = $7
-                AND depth < $4 AND depth <= s.last
+                c.branch = 1 AND user_id = $1 AND conversation_id = $2 AND branch = 1 AND role = $7 AND depth < $4
             ORDER BY depth DESC
             LIMIT $5
-        ) AS own
-        ORDER BY own.depth DESC
-        LIMIT $5
+        )
+        UNION ALL
+        (
+            SELECT
+                own.id, own.session_id, own.position, own.branch, own.depth, own.revision, own.role, own.parts,
+                own.text_bytes, own.replaces, own.feedback_rating, own.feedback_comment, own.create_time,
+                own.delete_time
+            FROM conversation_branches AS l
+            CROSS JOIN LATERAL unnest(l.lineage_branches, l.lineage_depths) AS s (branch, last)
+            CROSS JOIN LATERAL (
+                SELECT
+                    id, session_id, position, branch, depth, revision, role, parts, text_bytes, replaces,
+                    feedback_rating, feedback_comment, create_time, delete_time
+                FROM chat_messages
+                WHERE
+                    user_id = $1 AND conversation_id = $2 AND branch = s.branch AND role = $7
+                    AND depth < $4 AND depth <= s.last
+                ORDER BY depth DESC
+                LIMIT $5
+            ) AS own
+            WHERE
+                c.branch > 1 AND l.user_id = $1 AND l.conversation_id = $2 AND l.branch = c.branch
+            ORDER BY own.depth DESC
+            LIMIT $5
+        )
     ) AS page
 ) AS m ON coalesce(m.before, 0) <= $6
 ORDER BY m.depth DESC;
