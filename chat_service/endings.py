@@ -106,6 +106,7 @@ async def _keep(executor: Executor, run: Run, outcome: Outcome) -> UUID | None:
         parts=parts,
         text_bytes=weight(parts),
         request_id=None,
+        replaces=run.replaces_id,
     )
     await chat_messages.append_one(executor, new, run.branch)
     return new.id

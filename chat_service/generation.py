@@ -8,12 +8,12 @@ from uuid import UUID
 
 from chat_service import parameters
 from chat_service.answers import BEGINNING, Answers, Event, Place
-from chat_service.errors import ConversationBusy, ConversationNotFound, InteractionNotFound
+from chat_service.errors import ConversationBusy, InteractionNotFound, MessageNotFound
 from chat_service.hints import Hints
 from chat_service.models import Conversation, Interaction, InteractionState, NewMessage, Role
 from chat_service.run_models import FINAL, Ask, BusyPolicy, Lease, NewRun, Run
 from chat_service.runs import Runs
-from chat_service.store import ai_interactions, chat_messages, conversations
+from chat_service.store import ai_interactions, chat_messages, conversation_branches, conversations
 from chat_service.store import runs as store
 from shared.background import Background
 from shared.db import Database, Executor
@@ -143,40 +143,54 @@ class Generation:
         return None, running
 
     async def _new_run(self, tx: Executor, ask: Ask) -> NewRun:
-        conversation = await conversations.find(tx, ask.user_id, ask.conversation_id)
-        if conversation is None:
-            raise ConversationNotFound
-        model = self._runs.model(ask.model)
-        prompt_id = await self._append(tx, ask, conversation)
+        conversation = await conversations.get(tx, ask.user_id, ask.conversation_id)
+        defaults = parameters.load_defaults(conversation.model_defaults)
+        if ask.regenerate is not None:
+            branch, prompt_id = await _fork(tx, ask, ask.regenerate), None
+        else:
+            branch, prompt_id = conversation.active_branch, await _append(tx, ask, conversation)
         return NewRun(
             user_id=ask.user_id,
             conversation_id=ask.conversation_id,
             session_id=ask.session_id,
-            model=model,
-            branch=conversation.active_branch,
+            model=self._runs.model(ask.model or defaults.model),
+            branch=branch,
             prompt_id=prompt_id,
+            replaces_id=ask.regenerate,
             busy_policy=ask.busy_policy,
-            parameters=parameters.dump(ask.parameters),
+            parameters=parameters.dump(parameters.merged(ask.parameters, defaults.parameters)),
             request_id=ask.request_id,
             request_digest=ask.digest,
         )
 
-    async def _append(self, tx: Executor, ask: Ask, conversation: Conversation) -> UUID | None:
-        if not ask.parts:
-            if not conversation.message_count:
-                raise InvalidFields([FieldViolation("parts", "must be set in a conversation without messages")])
-            return None
-        new = NewMessage(
-            user_id=ask.user_id,
-            conversation_id=ask.conversation_id,
-            session_id=ask.session_id,
-            role=Role.USER,
-            parts=ask.parts,
-            text_bytes=ask.weight,
-            request_id=None,
-        )
-        await chat_messages.append_one(tx, new)
-        return new.id
+
+async def _append(tx: Executor, ask: Ask, conversation: Conversation) -> UUID | None:
+    """The user's message, if the request has one."""
+    if not ask.parts:
+        if not conversation.message_count:
+            raise InvalidFields([FieldViolation("parts", "must be set in a conversation without messages")])
+        return None
+    new = NewMessage(
+        user_id=ask.user_id,
+        conversation_id=ask.conversation_id,
+        session_id=ask.session_id,
+        role=Role.USER,
+        parts=ask.parts,
+        text_bytes=ask.weight,
+        request_id=None,
+    )
+    await chat_messages.append_one(tx, new)
+    return new.id
+
+
+async def _fork(tx: Executor, ask: Ask, message_id: UUID) -> int:
+    """A branch on which another answer is written in the place of one."""
+    replaced = await chat_messages.find(tx, ask.user_id, message_id)
+    if replaced.conversation_id != ask.conversation_id:
+        raise MessageNotFound
+    if replaced.role is not Role.ASSISTANT or replaced.depth == 1:
+        raise InvalidFields([FieldViolation("regenerate_message_id", "must be an answer to another message")])
+    return await conversation_branches.fork(tx, ask.user_id, ask.session_id, replaced)
 
 
 def _run(new: NewRun) -> Run:
@@ -188,6 +202,7 @@ def _run(new: NewRun) -> Run:
         model=new.model,
         branch=new.branch,
         prompt_id=new.prompt_id,
+        replaces_id=new.replaces_id,
         parameters=new.parameters,
         fence=1,
     )

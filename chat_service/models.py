@@ -47,13 +47,14 @@ class InteractionState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A chat thread; `metadata` is a JSON object as text, `etag_revision` the revision that last wrote its settings."""
+    """A chat thread; `metadata` and `model_defaults` are JSON, `etag_revision` is when settings were last written."""
 
     id: UUID
     title: str
     pinned: bool
     archived: bool
     metadata: str = field(repr=False)
+    model_defaults: str = field(repr=False, default="{}")
     active_branch: int
     message_count: int
     revision: int
@@ -74,12 +75,13 @@ class NewConversation:
     pinned: bool
     archived: bool
     metadata: str = field(repr=False)
+    model_defaults: str = field(repr=False, default="{}")
     request_id: str | None
 
     @property
     def request_digest(self) -> bytes | None:
         """What a repeat of the request must say again; None where it cannot be repeated."""
-        said = (self.title, self.pinned, self.archived, self.metadata)
+        said = (self.title, self.pinned, self.archived, self.metadata, self.model_defaults)
         return sha256(orjson.dumps(said)).digest() if self.request_id else None
 
 
@@ -92,12 +94,14 @@ class ConversationChange:
     pinned: bool | None
     archived: bool | None
     metadata: str | None = field(repr=False)
+    model_defaults: str | None = field(repr=False, default=None)
     etag_revision: int | None
 
     @property
     def empty(self) -> bool:
         """Whether it leaves everything as it is."""
-        return all(value is None for value in (self.title, self.pinned, self.archived, self.metadata))
+        settings = (self.title, self.pinned, self.archived, self.metadata, self.model_defaults)
+        return all(value is None for value in settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from chat_service.run_models import Parameters, Tool
+from chat_service.run_models import ModelDefaults, Parameters, Tool
 
 if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
     from openai.types.chat import ChatCompletionToolUnionParam
@@ -23,9 +23,37 @@ def dump(parameters: Parameters) -> str:
 
 def load(stored: str) -> Parameters:
     """Stored parameters as a value."""
-    plain = orjson.loads(stored)
+    return _value(orjson.loads(stored))
+
+
+def _value(plain: dict[str, Any]) -> Parameters:
     tools = tuple(Tool(**tool) for tool in plain.pop("tools", ()))
     return Parameters(**plain | {"tools": tools, "stop": tuple(plain.get("stop", ()))})
+
+
+def dump_defaults(defaults: ModelDefaults) -> str:
+    """A conversation's defaults as they are stored; what says nothing is the empty object."""
+    return "{}" if defaults == ModelDefaults() else orjson.dumps(defaults).decode()
+
+
+def load_defaults(stored: str) -> ModelDefaults:
+    """Stored defaults as a value."""
+    plain = orjson.loads(stored)
+    if not plain:
+        return ModelDefaults()
+    parameters = _value(plain["parameters"])
+    return ModelDefaults(model=plain["model"], system_prompt=plain["system_prompt"], parameters=parameters)
+
+
+def merged(asked: Parameters, defaults: Parameters) -> Parameters:
+    """What a request says, and what the conversation says where the request is silent; tools go with their choice."""
+    fields = {
+        name: getattr(asked, name) if getattr(asked, name) not in (None, (), "") else getattr(defaults, name)
+        for name in ("temperature", "top_p", "max_output_tokens", "stop", "seed", "response_schema")
+    }
+    source = asked if asked.tools or asked.tool_choice else defaults
+    tools = source.tools or defaults.tools
+    return Parameters(**fields, tools=tools, tool_choice=source.tool_choice)
 
 
 def for_provider(parameters: Parameters, output_limit: str) -> dict[str, Any]:

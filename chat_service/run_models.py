@@ -46,6 +46,15 @@ class Parameters:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDefaults:
+    """How models answer in a conversation where a request does not say otherwise."""
+
+    model: str = ""
+    system_prompt: str = field(default="", repr=False)
+    parameters: Parameters = field(default_factory=Parameters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
     """A request for an answer."""
 
@@ -58,11 +67,14 @@ class Ask:
     model: str
     parameters: Parameters
     busy_policy: BusyPolicy
+    regenerate: UUID | None
 
     @property
     def digest(self) -> bytes:
         """What a repeat of the request must say again."""
-        return sha256(orjson.dumps((self.parts, self.model, self.parameters, self.busy_policy))).digest()
+        return sha256(
+            orjson.dumps((self.parts, self.model, self.parameters, self.busy_policy, self.regenerate))
+        ).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,7 @@ class NewRun:
     model: str
     branch: int
     prompt_id: UUID | None
+    replaces_id: UUID | None = None
     busy_policy: BusyPolicy
     parameters: str = field(repr=False)
     request_id: str | None
@@ -110,6 +123,7 @@ class Run:
     model: str
     branch: int
     prompt_id: UUID | None
+    replaces_id: UUID | None = None
     parameters: str = field(repr=False)
     fence: int
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from openai.types.chat import ChatCompletionMessageParam
 
 from chat_service import context, endings, parameters
 from chat_service.attempts import Attempts, Patience
@@ -21,7 +22,7 @@ from chat_service.live_answers import LiveAnswer, LiveAnswers
 from chat_service.models import InteractionError, InteractionState
 from chat_service.prices import Prices
 from chat_service.providers import Providers
-from chat_service.run_models import Lapsed, Lease, Outcome, Run
+from chat_service.run_models import Lapsed, Lease, Outcome, Parameters, Run
 from chat_service.store import contexts, conversations
 from chat_service.store import runs as store
 from shared import ids, metrics
@@ -164,16 +165,25 @@ class Runs:
             offers = self._means.providers.offers(run.model)
             if not offers:
                 return InteractionError(code="model_not_offered", message="The service no longer offers this model.")
-            said = await contexts.list_newest(self._database, run, _MOST_MESSAGES)
-            others = await contexts.list_waiting_prompts(self._database, run)
-            room = context.room(min(offer.context_tokens for offer in offers), asked.max_output_tokens, "")
-            chosen = context.choose([one for one in said if one.id not in others], run.prompt_id, room)
-            shown = sum(context.tokens(one.parts) for one in chosen)
-            await attempts.make(offers, context.for_provider("", chosen), asked, shown)
+            shown, tokens = await self._shown(run, min(offer.context_tokens for offer in offers), asked)
+            await attempts.make(offers, shown, asked, tokens)
         except Exception as error:
             log.exception("a run failed", interaction_id=str(run.id), error=type(error).__name__)
             return InteractionError(code="internal", message="Something went wrong on our side.")
         return None
+
+    async def _shown(
+        self, run: Run, context_tokens: int, asked: Parameters
+    ) -> tuple[list[ChatCompletionMessageParam], int]:
+        """What the model is shown, and about how many tokens that is."""
+        conversation = await conversations.find(self._database, run.user_id, run.conversation_id)
+        system = parameters.load_defaults(conversation.model_defaults).system_prompt if conversation else ""
+        said = await contexts.list_newest(self._database, run, _MOST_MESSAGES)
+        others = await contexts.list_waiting_prompts(self._database, run)
+        room = context.room(context_tokens, asked.max_output_tokens, system)
+        chosen = context.choose([one for one in said if one.id not in others], run.prompt_id, room)
+        tokens = context.tokens([system]) + sum(context.tokens(one.parts) for one in chosen)
+        return context.for_provider(system, chosen), tokens
 
     async def _watch(
         self, run: Run, live: LiveAnswer, attempts: Attempts, writing: "asyncio.Task[InteractionError | None]"

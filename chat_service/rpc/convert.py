@@ -26,7 +26,7 @@ from chat_service.models import (
     ToolResult,
     Usage,
 )
-from chat_service.rpc import json_values, metadata
+from chat_service.rpc import defaults, json_values, metadata
 from protos.chat.v1 import branches_pb2, component_service_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from shared.grpc.values import seconds_and_nanos, timestamp
@@ -53,6 +53,7 @@ def conversation(model: Conversation) -> pb.Conversation:
         pinned=model.pinned,
         archived=model.archived,
         metadata=metadata.from_json(model.metadata),
+        model_defaults=defaults.from_json(model.model_defaults),
         create_time=timestamp(model.create_time),
         update_time=timestamp(model.update_time),
         delete_time=timestamp(model.delete_time) if model.delete_time else None,

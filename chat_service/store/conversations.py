@@ -54,6 +54,7 @@ async def insert(executor: Executor, new: NewConversation) -> Conversation | Non
         new.metadata,
         new.request_id,
         new.request_digest,
+        new.model_defaults,
     )
     return _conversation(row) if row else None
 
@@ -90,6 +91,7 @@ async def update(executor: Executor, user_id: UUID, change: ConversationChange) 
         change.archived,
         change.metadata,
         change.etag_revision,
+        change.model_defaults,
     )
     return _conversation(row) if row else None
 
@@ -137,6 +139,7 @@ def _conversation(row: Record) -> Conversation:
         pinned=row["pinned"],
         archived=row["archived"],
         metadata=row["metadata"],
+        model_defaults=row["model_defaults"],
         active_branch=row["active_branch"],
         message_count=row["message_count"],
         revision=row["revision"],

@@ -4,12 +4,12 @@
 -- $1 the users, $2 beside each a conversation of theirs
 -- index: conversations_pkey
 SELECT
-    c.user_id, c.id, c.title, c.pinned, c.archived, c.metadata, c.active_branch, c.message_count, c.revision,
+    c.user_id, c.id, c.title, c.pinned, c.archived, c.metadata, c.model_defaults, c.active_branch, c.message_count, c.revision,
     c.etag_revision, c.create_time, c.update_time, c.delete_time, c.purge_time
 FROM unnest($1::uuid[], $2::uuid[]) AS wanted (user_id, id)
 CROSS JOIN LATERAL (
     SELECT
-        user_id, id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision,
+        user_id, id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision,
         etag_revision, create_time, update_time, delete_time, purge_time
     FROM conversations
     WHERE user_id = wanted.user_id AND id = wanted.id AND (purge_time IS NULL OR purge_time > now())
@@ -18,20 +18,22 @@ CROSS JOIN LATERAL (
 
 -- name: insert
 -- Answers nothing where the request_id was used before.
--- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, $7 request_id, $8 its digest
+-- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, $7 request_id, $8 its digest, $9 model defaults
 -- index: none, because it only adds a row
-INSERT INTO conversations (user_id, id, title, pinned, archived, metadata, request_id, request_digest)
-VALUES ($1, $2, $3, $4, $5, $6::text::json, $7, $8)
+INSERT INTO conversations (
+    user_id, id, title, pinned, archived, metadata, request_id, request_digest, model_defaults
+)
+VALUES ($1, $2, $3, $4, $5, $6::text::json, $7, $8, $9::text::json)
 ON CONFLICT (user_id, request_id) WHERE request_id IS NOT NULL DO NOTHING
 RETURNING
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time;
 
 -- name: find_by_request_id
 -- $1 user, $2 request_id
 -- index: conversations_request_id_key
 SELECT
-    request_digest, id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision,
+    request_digest, id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision,
     etag_revision, create_time, update_time, delete_time, purge_time
 FROM conversations
 WHERE user_id = $1 AND request_id = $2;
@@ -42,7 +44,7 @@ WHERE user_id = $1 AND request_id = $2;
 -- $6 how many
 -- index: conversations_pkey
 SELECT
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time
 FROM conversations
 WHERE
@@ -56,7 +58,7 @@ LIMIT $6;
 -- $1 user, $2 the id to go on after, or null, $3 whether deleted ones show, $4 archived or null, $5 how many
 -- index: conversations_pinned_idx
 SELECT
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time
 FROM conversations
 WHERE
@@ -70,7 +72,7 @@ LIMIT $5;
 -- $1 user, $2 the id to go on after, or null, $3 whether deleted ones show, $4 pinned or null, $5 how many
 -- index: conversations_archived_idx
 SELECT
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time
 FROM conversations
 WHERE
@@ -81,16 +83,17 @@ ORDER BY user_id DESC, id DESC
 LIMIT $5;
 
 -- name: update
--- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, each null to leave it, $7 the etag_revision or null
+-- $1 user, $2 id, $3 title, $4 pinned, $5 archived, $6 metadata, each null to leave it, $7 the etag_revision or null,
+-- $8 model defaults or null
 -- index: conversations_pkey
 UPDATE conversations
 SET
     title = coalesce($3, title), pinned = coalesce($4, pinned), archived = coalesce($5, archived),
-    metadata = coalesce($6::text::json, metadata), revision = revision + 1, etag_revision = revision + 1,
+    metadata = coalesce($6::text::json, metadata), model_defaults = coalesce($8::text::json, model_defaults), revision = revision + 1, etag_revision = revision + 1,
     update_time = now()
 WHERE user_id = $1 AND id = $2 AND delete_time IS NULL AND etag_revision = coalesce($7, etag_revision)
 RETURNING
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time;
 
 -- name: delete
@@ -100,7 +103,7 @@ UPDATE conversations
 SET revision = revision + 1, update_time = now(), delete_time = now(), purge_time = now() + $3::interval
 WHERE user_id = $1 AND id = $2 AND delete_time IS NULL
 RETURNING
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time;
 
 -- name: undelete
@@ -110,7 +113,7 @@ UPDATE conversations
 SET revision = revision + 1, update_time = now(), delete_time = NULL, purge_time = NULL
 WHERE user_id = $1 AND id = $2 AND purge_time > now()
 RETURNING
-    id, title, pinned, archived, metadata::text AS metadata, active_branch, message_count, revision, etag_revision,
+    id, title, pinned, archived, metadata::text AS metadata, model_defaults::text AS model_defaults, active_branch, message_count, revision, etag_revision,
     create_time, update_time, delete_time, purge_time;
 
 -- name: lock

@@ -44,6 +44,7 @@ async def accept(executor: Executor, new: NewRun, lease: Lease | None) -> int:
         state,
         lease.worker if lease else None,
         lease.seconds if lease else None,
+        new.replaces_id,
     )
     return revision
 
@@ -174,6 +175,7 @@ def _run(row: Record) -> Run:
         model=row["model"],
         branch=row["branch"],
         prompt_id=row["prompt_id"],
+        replaces_id=row["replaces_id"],
         parameters=row["parameters"],
         fence=row["fence"],
     )

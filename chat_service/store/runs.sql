@@ -30,7 +30,8 @@ SELECT
 -- name: accept
 -- A new run, waiting or in the hands of a worker; the conversation is locked.
 -- $1 user, $2 conversation, $3 id, $4 session, $5 model, $6 branch, $7 prompt or null, $8 busy policy, $9 parameters,
--- $10 request_id or null, $11 its digest, $12 state: 1 queued or 2 running, $13 worker, $14 how long the lease is
+-- $10 request_id or null, $11 its digest, $12 state: 1 queued or 2 running, $13 worker, $14 how long the lease is,
+-- $15 the answer in whose place it writes, or null
 -- index: conversations_pkey
 WITH conversation AS (
     UPDATE conversations SET revision = revision + 1, update_time = now()
@@ -45,14 +46,15 @@ link AS (
 accepted AS (
     INSERT INTO ai_interactions (
         user_id, id, conversation_id, session_id, state, model, revision, request_id, busy_policy, branch, prompt_id,
-        parameters, request_digest, start_time, worker, lease_expire_time, fence
+        parameters, request_digest, start_time, worker, lease_expire_time, fence, replaces_id
     )
     SELECT
         user_id, $3, id, $4, $12, $5, revision, $10, $8, $6, $7, $9::text::json, $11,
         CASE WHEN $12::smallint = 2 THEN now() END,
         CASE WHEN $12::smallint = 2 THEN $13::uuid END,
         CASE WHEN $12::smallint = 2 THEN now() + $14::interval END,
-        CASE WHEN $12::smallint = 2 THEN 1 ELSE 0 END
+        CASE WHEN $12::smallint = 2 THEN 1 ELSE 0 END,
+        $15::uuid
     FROM conversation
 )
 SELECT revision FROM conversation;
@@ -85,8 +87,8 @@ SET
 FROM conversation
 WHERE i.user_id = $1 AND i.id = (SELECT id FROM next) AND i.state = 1
 RETURNING
-    i.id, i.user_id, i.conversation_id, i.session_id, i.model, i.branch, i.prompt_id, i.parameters::text AS parameters,
-    i.fence, i.revision;
+    i.id, i.user_id, i.conversation_id, i.session_id, i.model, i.branch, i.prompt_id, i.replaces_id,
+    i.parameters::text AS parameters, i.fence, i.revision;
 
 -- name: list_waiting
 -- Conversations in which a run waits and none is under way; those of deleted conversations wait on.
@@ -111,8 +113,8 @@ LIMIT $1;
 -- $1 how many
 -- index: ai_interactions_held_idx
 SELECT
-    id, user_id, conversation_id, session_id, model, branch, prompt_id, parameters::text AS parameters, fence, text,
-    chunk_ends, input_tokens, output_tokens, stop
+    id, user_id, conversation_id, session_id, model, branch, prompt_id, replaces_id, parameters::text AS parameters,
+    fence, text, chunk_ends, input_tokens, output_tokens, stop
 FROM ai_interactions
 WHERE start_time <= now() AND lease_expire_time < now() AND state = 2
 ORDER BY start_time

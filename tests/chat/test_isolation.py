@@ -53,7 +53,6 @@ WITH: dict[str, dict[str, Any]] = {
     "RestoreComponentVersion": {"version": 1},
     "SearchMessages": {"query": "hello"},
     "RecordInteraction": {"interaction": {"model": "m", "state": FINISHED}},
-    "Generate": {"parts": TEXT},
 }
 
 
@@ -71,11 +70,13 @@ class Things:
         """The id for a field, such as `message_id` or `component.id`."""
         resource, _, name = path.rpartition(".")
         resource = resource.split("[")[0]
+        name = name.removeprefix("regenerate_")
         return getattr(self, name if name != "id" else f"{resource}_id")
 
 
 async def things_of(person: Person) -> Things:
     conversation = await person.converse(title="Plans")
+    await person.say(conversation)
     said = await person.say(conversation, request_id=REQUEST_ID, role=ASSISTANT)
     built = await person.build(conversation, request_id=REQUEST_ID)
     run = pb.Interaction(conversation_id=conversation.id, model="m", state=FINISHED, message_id=said.id)

@@ -233,6 +233,7 @@ STATED = [
     ("interaction: `error.code`, `error.message`", f"{number(interactions._MAX_ERROR_MESSAGE)} characters"),
     ("answer: `model`, tools, `stop`", f"{generation.MAX_MODEL} characters, {generation.MAX_TOOLS} tools"),
     ("answer: `model`, tools, `stop`", f"{generation.MAX_STOPS} texts of {generation.MAX_STOP} characters"),
+    ("`model_defaults` of a conversation: instructions, all of it", f"{number(generation.MAX_SYSTEM_PROMPT)} "),
     ("answer: a schema, the description of a tool", f"{number(generation.MAX_SCHEMA_BYTES)} bytes"),
     ("answer: a schema, the description of a tool", f"{number(generation.MAX_TOOL_DESCRIPTION)} characters"),
     ("answer: `max_output_tokens`, text", f"1 to {number(generation.MAX_OUTPUT_TOKENS)}, "),

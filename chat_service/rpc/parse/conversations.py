@@ -3,17 +3,20 @@
 from typing import Final
 from uuid import UUID
 
+from chat_service import parameters
 from chat_service.models import ConversationChange, ConversationList, ConversationSessionList, NewConversation
 from chat_service.rpc import metadata
 from chat_service.rpc.convert import etag_revision
 from chat_service.rpc.pages import Pages, Place
+from chat_service.rpc.parse import generation
 from protos.chat.v1 import conversation_service_pb2 as pb
 from protos.chat.v1 import resources_pb2
 from shared.calls import Principal
 from shared.validation import Violations
 
 _MAX_TITLE: Final = 200
-_WRITABLE: Final = ("archived", "metadata", "pinned", "title")
+_MAX_DEFAULTS_BYTES: Final = 262_144
+_WRITABLE: Final = ("archived", "metadata", "model_defaults", "pinned", "title")
 
 
 def create(principal: Principal, request: pb.CreateConversationRequest) -> NewConversation:
@@ -26,6 +29,7 @@ def create(principal: Principal, request: pb.CreateConversationRequest) -> NewCo
         pinned=wanted.pinned,
         archived=wanted.archived,
         metadata=_metadata(violations, wanted),
+        model_defaults=_model_defaults(violations, wanted),
         request_id=violations.request_id(request.request_id),
     )
     violations.done()
@@ -68,12 +72,14 @@ def update(request: pb.UpdateConversationRequest) -> ConversationChange:
     given = {field.name for field, _ in wanted.ListFields()}
     fields = violations.mask(request.update_mask.paths, _WRITABLE, given)
     title, notes = _title(violations, wanted), _metadata(violations, wanted)
+    defaults = _model_defaults(violations, wanted)
     change = ConversationChange(
         id=violations.id("conversation.id", wanted.id),
         title=title if "title" in fields else None,
         pinned=wanted.pinned if "pinned" in fields else None,
         archived=wanted.archived if "archived" in fields else None,
         metadata=notes if "metadata" in fields else None,
+        model_defaults=defaults if "model_defaults" in fields else None,
         etag_revision=etag_revision(wanted.etag),
     )
     violations.done()
@@ -113,6 +119,14 @@ def mark_read(request: pb.MarkReadRequest) -> tuple[UUID, int]:
 
 def _title(violations: Violations, wanted: resources_pb2.Conversation) -> str:
     return violations.text("conversation.title", wanted.title, longest=_MAX_TITLE)
+
+
+def _model_defaults(violations: Violations, wanted: resources_pb2.Conversation) -> str:
+    defaults = generation.model_defaults(violations, "conversation.model_defaults", wanted.model_defaults)
+    text = parameters.dump_defaults(defaults)
+    if len(text.encode()) > _MAX_DEFAULTS_BYTES:
+        violations.add("conversation.model_defaults", f"must have at most {_MAX_DEFAULTS_BYTES} bytes as JSON")
+    return text
 
 
 def _metadata(violations: Violations, wanted: resources_pb2.Conversation) -> str:

@@ -12,7 +12,7 @@ from chat_service.answers import BEGINNING, Place
 from chat_service.models import Part
 from chat_service.rpc import json_values
 from chat_service.rpc.parse import parts
-from chat_service.run_models import Ask, BusyPolicy, Parameters, Tool
+from chat_service.run_models import Ask, BusyPolicy, ModelDefaults, Parameters, Tool
 from protos.chat.v1 import generation_pb2 as pb
 from protos.chat.v1 import parameters_pb2
 from protos.chat.v1.resources_pb2 import Part as PartMessage
@@ -20,6 +20,7 @@ from shared.calls import Principal
 from shared.validation import Violations
 
 MAX_MODEL: Final = 200
+MAX_SYSTEM_PROMPT: Final = 32_000
 MAX_STOPS: Final = 4
 MAX_STOP: Final = 100
 MAX_TOOLS: Final = 64
@@ -41,6 +42,8 @@ def generate(principal: Principal, request: pb.GenerateRequest) -> Ask:
     if policy is None:
         violations.add("busy_policy", "is not a known policy")
     said, weight = _parts(violations, request.parts)
+    if request.parts and request.regenerate_message_id:
+        violations.add("parts", "must be left out with regenerate_message_id")
     ask = Ask(
         user_id=principal.user_id,
         session_id=principal.session_id,
@@ -51,6 +54,7 @@ def generate(principal: Principal, request: pb.GenerateRequest) -> Ask:
         model=violations.text("model", request.model, longest=MAX_MODEL),
         parameters=parameters(violations, "parameters", request.parameters),
         busy_policy=policy or BusyPolicy.REJECT,
+        regenerate=violations.optional_id("regenerate_message_id", request.regenerate_message_id),
     )
     violations.done()
     return ask
@@ -101,6 +105,15 @@ def parameters(violations: Violations, path: str, wanted: parameters_pb2.Paramet
         response_schema=_schema(violations, f"{path}.response_schema", wanted.response_schema)
         if wanted.HasField("response_schema")
         else None,
+    )
+
+
+def model_defaults(violations: Violations, path: str, wanted: parameters_pb2.ModelDefaults) -> ModelDefaults:
+    """How models are to answer in a conversation."""
+    return ModelDefaults(
+        model=violations.text(f"{path}.model", wanted.model, longest=MAX_MODEL),
+        system_prompt=violations.text(f"{path}.system_prompt", wanted.system_prompt, longest=MAX_SYSTEM_PROMPT),
+        parameters=parameters(violations, f"{path}.parameters", wanted.parameters),
     )
 
 

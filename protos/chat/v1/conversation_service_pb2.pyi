@@ -38,7 +38,7 @@ class CreateConversationRequest(_message.Message):
     """
     @_builtins.property
     def conversation(self) -> _resources_pb2.Conversation:
-        """Its title, pinned, archived and metadata, all optional; the rest is filled in. May be left out."""
+        """Its title, pinned, archived, metadata and model_defaults, all optional; the rest is filled in. May be left out."""
 
     def __init__(
         self,
@@ -211,7 +211,7 @@ class UpdateConversationRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Which fields to write: `title`, `pinned`, `archived`, `metadata`. Left out: those of them that are set. `*`: all of
+        """Which fields to write: `title`, `pinned`, `archived`, `metadata`, `model_defaults`. Left out: those of them that are set. `*`: all of
         them. Another path is INVALID_FIELDS.
         """
 

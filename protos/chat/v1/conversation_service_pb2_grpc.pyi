@@ -35,7 +35,7 @@ class ConversationServiceStub:
     Errors: INVALID_FIELDS.
     """
     UpdateConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateConversationRequest, _conversation_service_pb2.UpdateConversationResponse]
-    """Changes a conversation's title, pinned, archived or metadata.
+    """Changes a conversation's title, pinned, archived, metadata or model_defaults.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, ETAG_MISMATCH.
     """
     DeleteConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteConversationRequest, _conversation_service_pb2.DeleteConversationResponse]
@@ -115,7 +115,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.UpdateConversationRequest,
         context: _aio.ServicerContext[_conversation_service_pb2.UpdateConversationRequest, _abc.Awaitable[_conversation_service_pb2.UpdateConversationResponse]],
     ) -> _abc.Awaitable[_conversation_service_pb2.UpdateConversationResponse]:
-        """Changes a conversation's title, pinned, archived or metadata.
+        """Changes a conversation's title, pinned, archived, metadata or model_defaults.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, ETAG_MISMATCH.
         """
 

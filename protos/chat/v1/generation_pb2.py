@@ -26,27 +26,27 @@ from protos.chat.v1 import parameters_pb2 as protos_dot_chat_dot_v1_dot_paramete
 from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/chat/v1/generation.proto\x12\x07\x63hat.v1\x1a\x1fprotos/chat/v1/parameters.proto\x1a\x1eprotos/chat/v1/resources.proto\"\xbe\x01\n\x0fGenerateRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1c\n\x05parts\x18\x02 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\'\n\nparameters\x18\x05 \x01(\x0b\x32\x13.chat.v1.Parameters\x12(\n\x0b\x62usy_policy\x18\x06 \x01(\x0e\x32\x13.chat.v1.BusyPolicy\"\xc7\x01\n\x10GenerateResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x0binteraction\x18\x02 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12\x1f\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x0e.chat.v1.DeltaH\x00\x12#\n\x07message\x18\x04 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x05 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x42\x07\n\x05\x65vent\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"B\n\x18ResumeInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xd0\x01\n\x19ResumeInteractionResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x0binteraction\x18\x02 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12\x1f\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x0e.chat.v1.DeltaH\x00\x12#\n\x07message\x18\x04 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x05 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x42\x07\n\x05\x65vent\"2\n\x18\x43\x61ncelInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"F\n\x19\x43\x61ncelInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction*s\n\nBusyPolicy\x12\x1b\n\x17\x42USY_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42USY_POLICY_REJECT\x10\x01\x12\x15\n\x11\x42USY_POLICY_QUEUE\x10\x02\x12\x19\n\x15\x42USY_POLICY_INTERRUPT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/chat/v1/generation.proto\x12\x07\x63hat.v1\x1a\x1fprotos/chat/v1/parameters.proto\x1a\x1eprotos/chat/v1/resources.proto\"\xdd\x01\n\x0fGenerateRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x1c\n\x05parts\x18\x02 \x03(\x0b\x32\r.chat.v1.Part\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\'\n\nparameters\x18\x05 \x01(\x0b\x32\x13.chat.v1.Parameters\x12(\n\x0b\x62usy_policy\x18\x06 \x01(\x0e\x32\x13.chat.v1.BusyPolicy\x12\x1d\n\x15regenerate_message_id\x18\x07 \x01(\t\"\xc7\x01\n\x10GenerateResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x0binteraction\x18\x02 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12\x1f\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x0e.chat.v1.DeltaH\x00\x12#\n\x07message\x18\x04 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x05 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x42\x07\n\x05\x65vent\"\x15\n\x05\x44\x65lta\x12\x0c\n\x04text\x18\x01 \x01(\t\"B\n\x18ResumeInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"\xd0\x01\n\x19ResumeInteractionResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12+\n\x0binteraction\x18\x02 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12\x1f\n\x05\x64\x65lta\x18\x03 \x01(\x0b\x32\x0e.chat.v1.DeltaH\x00\x12#\n\x07message\x18\x04 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x05 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x42\x07\n\x05\x65vent\"2\n\x18\x43\x61ncelInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"F\n\x19\x43\x61ncelInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction*s\n\nBusyPolicy\x12\x1b\n\x17\x42USY_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42USY_POLICY_REJECT\x10\x01\x12\x15\n\x11\x42USY_POLICY_QUEUE\x10\x02\x12\x19\n\x15\x42USY_POLICY_INTERRUPT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.chat.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUSYPOLICY']._serialized_start=930
-  _globals['_BUSYPOLICY']._serialized_end=1045
+  _globals['_BUSYPOLICY']._serialized_start=961
+  _globals['_BUSYPOLICY']._serialized_end=1076
   _globals['_GENERATEREQUEST']._serialized_start=110
-  _globals['_GENERATEREQUEST']._serialized_end=300
-  _globals['_GENERATERESPONSE']._serialized_start=303
-  _globals['_GENERATERESPONSE']._serialized_end=502
-  _globals['_DELTA']._serialized_start=504
-  _globals['_DELTA']._serialized_end=525
-  _globals['_RESUMEINTERACTIONREQUEST']._serialized_start=527
-  _globals['_RESUMEINTERACTIONREQUEST']._serialized_end=593
-  _globals['_RESUMEINTERACTIONRESPONSE']._serialized_start=596
-  _globals['_RESUMEINTERACTIONRESPONSE']._serialized_end=804
-  _globals['_CANCELINTERACTIONREQUEST']._serialized_start=806
-  _globals['_CANCELINTERACTIONREQUEST']._serialized_end=856
-  _globals['_CANCELINTERACTIONRESPONSE']._serialized_start=858
-  _globals['_CANCELINTERACTIONRESPONSE']._serialized_end=928
+  _globals['_GENERATEREQUEST']._serialized_end=331
+  _globals['_GENERATERESPONSE']._serialized_start=334
+  _globals['_GENERATERESPONSE']._serialized_end=533
+  _globals['_DELTA']._serialized_start=535
+  _globals['_DELTA']._serialized_end=556
+  _globals['_RESUMEINTERACTIONREQUEST']._serialized_start=558
+  _globals['_RESUMEINTERACTIONREQUEST']._serialized_end=624
+  _globals['_RESUMEINTERACTIONRESPONSE']._serialized_start=627
+  _globals['_RESUMEINTERACTIONRESPONSE']._serialized_end=835
+  _globals['_CANCELINTERACTIONREQUEST']._serialized_start=837
+  _globals['_CANCELINTERACTIONREQUEST']._serialized_end=887
+  _globals['_CANCELINTERACTIONRESPONSE']._serialized_start=889
+  _globals['_CANCELINTERACTIONRESPONSE']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

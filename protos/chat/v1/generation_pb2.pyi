@@ -66,6 +66,7 @@ class GenerateRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     BUSY_POLICY_FIELD_NUMBER: _builtins.int
+    REGENERATE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
     request_id: _builtins.str
@@ -76,6 +77,10 @@ class GenerateRequest(_message.Message):
     """The model, as its provider calls it. At most 200 characters; empty means the conversation's, or the service's."""
     busy_policy: Global___BusyPolicy.ValueType
     """What to do while another answer is being written in the conversation."""
+    regenerate_message_id: _builtins.str
+    """An answer in whose place another is to be written, on a new branch that is active from then on; `parts` must be
+    left out. Message.replaced_message_id of the new one names it.
+    """
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Part]:
         """What the user says: appended as their message first, with the limits of a message. Left out: the answer is to what
@@ -95,10 +100,11 @@ class GenerateRequest(_message.Message):
         model: _builtins.str = ...,
         parameters: _parameters_pb2.Parameters | None = ...,
         busy_policy: Global___BusyPolicy.ValueType = ...,
+        regenerate_message_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_policy", b"busy_policy", "conversation_id", b"conversation_id", "model", b"model", "parameters", b"parameters", "parts", b"parts", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_policy", b"busy_policy", "conversation_id", b"conversation_id", "model", b"model", "parameters", b"parameters", "parts", b"parts", "regenerate_message_id", b"regenerate_message_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

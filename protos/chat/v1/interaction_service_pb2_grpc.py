@@ -75,7 +75,7 @@ class InteractionServiceServicer:
     def Generate(self, request, context):
         """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

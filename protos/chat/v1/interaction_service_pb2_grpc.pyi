@@ -24,7 +24,7 @@ class InteractionServiceStub:
     Generate: _aio.UnaryStreamMultiCallable[_generation_pb2.GenerateRequest, _generation_pb2.GenerateResponse]
     """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-    PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+    PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
     """
     ResumeInteraction: _aio.UnaryStreamMultiCallable[_generation_pb2.ResumeInteractionRequest, _generation_pb2.ResumeInteractionResponse]
     """The events of an answer after a cursor, those that are still to come too.
@@ -60,7 +60,7 @@ class InteractionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_generation_pb2.GenerateResponse]:
         """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED.
+        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
         """
 
     @_abc_1.abstractmethod

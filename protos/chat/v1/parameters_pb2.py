@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/chat/v1/parameters.proto\x12\x07\x63hat.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x99\x02\n\nParameters\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\t\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x05tools\x18\x06 \x03(\x0b\x32\r.chat.v1.Tool\x12\x13\n\x0btool_choice\x18\x07 \x01(\t\x12\x30\n\x0fresponse_schema\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x14\n\x12_max_output_tokensB\x07\n\x05_seed\"V\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fprotos/chat/v1/parameters.proto\x12\x07\x63hat.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x99\x02\n\nParameters\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\x05top_p\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1e\n\x11max_output_tokens\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x0c\n\x04stop\x18\x04 \x03(\t\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x03\x88\x01\x01\x12\x1c\n\x05tools\x18\x06 \x03(\x0b\x32\r.chat.v1.Tool\x12\x13\n\x0btool_choice\x18\x07 \x01(\t\x12\x30\n\x0fresponse_schema\x18\x08 \x01(\x0b\x32\x17.google.protobuf.StructB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x14\n\x12_max_output_tokensB\x07\n\x05_seed\"^\n\rModelDefaults\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rsystem_prompt\x18\x02 \x01(\t\x12\'\n\nparameters\x18\x03 \x01(\x0b\x32\x13.chat.v1.Parameters\"V\n\x04Tool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Structb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PARAMETERS']._serialized_start=75
   _globals['_PARAMETERS']._serialized_end=356
-  _globals['_TOOL']._serialized_start=358
-  _globals['_TOOL']._serialized_end=444
+  _globals['_MODELDEFAULTS']._serialized_start=358
+  _globals['_MODELDEFAULTS']._serialized_end=452
+  _globals['_TOOL']._serialized_start=454
+  _globals['_TOOL']._serialized_end=540
 # @@protoc_insertion_point(module_scope)

@@ -93,6 +93,38 @@ class Parameters(_message.Message):
 Global___Parameters: _TypeAlias = Parameters  # noqa: Y015
 
 @_typing.final
+class ModelDefaults(_message.Message):
+    """How models answer in a conversation, where a request does not say otherwise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model, as its provider calls it. At most 200 characters; empty means the service's."""
+    system_prompt: _builtins.str
+    """What the model is told before all messages. At most 32,000 characters."""
+    @_builtins.property
+    def parameters(self) -> Global___Parameters:
+        """How it is to answer; each of them counts where the request leaves it out."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        system_prompt: _builtins.str = ...,
+        parameters: Global___Parameters | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["parameters", b"parameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "parameters", b"parameters", "system_prompt", b"system_prompt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelDefaults: _TypeAlias = ModelDefaults  # noqa: Y015
+
+@_typing.final
 class Tool(_message.Message):
     """Something that a model may ask to be run."""
 

@@ -17,6 +17,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from protos.chat.v1 import parameters_pb2 as _parameters_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -168,6 +169,7 @@ class Conversation(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     PURGE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    MODEL_DEFAULTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7. Output only."""
     title: _builtins.str
@@ -210,6 +212,10 @@ class Conversation(_message.Message):
     def purge_time(self) -> _timestamp_pb2.Timestamp:
         """When, after a deletion, it goes for good. Unset while it is not deleted. Output only."""
 
+    @_builtins.property
+    def model_defaults(self) -> _parameters_pb2.ModelDefaults:
+        """How models answer in it. Writable, as a whole."""
+
     def __init__(
         self,
         *,
@@ -227,10 +233,11 @@ class Conversation(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         purge_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        model_defaults: _parameters_pb2.ModelDefaults | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "metadata", b"metadata", "purge_time", b"purge_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "metadata", b"metadata", "model_defaults", b"model_defaults", "purge_time", b"purge_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_branch", b"active_branch", "archived", b"archived", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "message_count", b"message_count", "metadata", b"metadata", "pinned", b"pinned", "purge_time", b"purge_time", "revision", b"revision", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_branch", b"active_branch", "archived", b"archived", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "message_count", b"message_count", "metadata", b"metadata", "model_defaults", b"model_defaults", "pinned", b"pinned", "purge_time", b"purge_time", "revision", b"revision", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
