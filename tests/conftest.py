@@ -16,8 +16,9 @@ from tests.servers import Servers, TestDatabase, fresh_database, running_servers
 collect_ignore = [] if LocalModel.available() else ["shared/test_local_model.py", "system/test_local_model.py"]
 
 
-def pytest_report_header() -> list[str]:
-    return ["The local model is not installed: its tests are left out."] if collect_ignore else []
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if collect_ignore:
+        terminalreporter.write_line("The local model is not installed: its tests are left out.")
 
 
 # Without a word about it, each connection to Postgres would first make a TLS context, to be told that there is no TLS.

@@ -10,6 +10,7 @@ from typing import Final
 from protos.chat.v1 import component_service_pb2 as component_pb2
 from protos.chat.v1 import conversation_service_pb2 as conversation_pb2
 from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc, parameters_pb2, search_pb2
+from protos.chat.v1 import interaction_service_pb2 as interaction_pb2
 from protos.chat.v1 import message_service_pb2 as message_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from tools import channels
@@ -43,18 +44,20 @@ class AnswersTour:
     async def take(self, laptop: Person, phone: Person) -> None:
         """Go through all of it."""
         self._laptop, self._phone = laptop, phone
-        await self._streamed()
+        first = await self._streamed()
         await self._killed_and_resumed()
         await self._cancelled()
         await self._built()
         await self._found()
+        await self._counted(first)
 
-    async def _streamed(self) -> None:
+    async def _streamed(self) -> str:
         self._guide.chapter(f"A model answers as it writes: {self._running.model}")
         self._talk = await self._conversation("How plants live")
         events = await self._shown("Generate", self._ask(self._talk, _QUESTION, 60))
         done = _last(events)
-        self._guide.tell(f"{_run(done)}, in {len(_texts(events))} pieces")
+        self._guide.tell(f"{_state(done)}, in {len(_texts(events))} pieces")
+        return done.id
 
     async def _killed_and_resumed(self) -> None:
         self._guide.chapter("The client is killed in the middle, and goes on at another process of chat")
@@ -152,6 +155,17 @@ class AnswersTour:
         )
         if not answer.results:
             raise Failure("What was asked of the model a moment ago is not found.")
+
+    async def _counted(self, interaction_id: str) -> None:
+        self._guide.chapter("What an answer used and cost, and how long it took")
+        get = interaction_pb2.GetInteractionRequest(interaction_id=interaction_id)
+        await self._guide.call(
+            "GetInteraction",
+            self._to.interactions.GetInteraction,
+            get,
+            lambda it: _run(it.interaction),
+            by=self._laptop,
+        )
 
     async def _made(self, conversation_id: str, content: str) -> pb.Component:
         component = pb.Component(
@@ -270,8 +284,14 @@ def _state(interaction: pb.Interaction) -> str:
 
 def _run(done: pb.Interaction) -> str:
     used = done.usage
-    cost = f"$ {used.cost_micros / _MICRO:.6f} by {used.price_version}" if used.price_version else "of unknown cost"
-    return f"{_state(done)}: {used.input_tokens} tokens read, {used.output_tokens} written, {cost}"
+    cost = (
+        f"$ {used.cost_micros / _MICRO:.6f} by the prices of {used.price_version}" if used.price_version else "no price"
+    )
+    first, whole = (
+        each.ToTimedelta().total_seconds() for each in (done.response.time_to_first_token, done.response.duration)
+    )
+    tokens = f"{used.input_tokens} tokens read, {used.output_tokens} written"
+    return f"{done.model}: {tokens}, {cost}; the first after {first:.2f} s, all in {whole:.2f} s"
 
 
 def _version(component: pb.Component) -> str:

@@ -1,18 +1,30 @@
-"""A real model answers through Generate: the small one of `make run`, offline."""
+"""The small model of `make run`: it answers through Generate, offline, and comes and goes with the stack."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from google.protobuf.json_format import ParseDict
 
 from protos.chat.v1 import generation_pb2, parameters_pb2
 from protos.chat.v1 import resources_pb2 as pb
+from shared import local_model as local_models
+from shared.embedded import scratch_folder
 from shared.local_model import LocalModel
+from shared.processes import wait_until
 from tests.chattest import ASSISTANT, Chat, Person, chat_config, running_chat, running_stand_in_auth
 from tests.servers import Servers, fresh_database
+from tests.system.test_run import left_behind, running
+from tools import settings
+from tools.folder import DataFolder
+from tools.provider import Provider
+from tools.stack import running_stack
 
 PATIENCE = 120
 CONTEXT_TOKENS = 400
@@ -30,6 +42,12 @@ async def chat(servers: Servers, local_model: LocalModel) -> AsyncIterator[Chat]
         config = chat_config(database, servers.redis.url, target, **told)
         async with running_chat(database, config) as running:
             yield running
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with scratch_folder() as path:
+        yield path
 
 
 @pytest.fixture
@@ -103,3 +121,34 @@ async def test_a_conversation_longer_than_the_model_may_read_is_answered_all_the
     done = events[-1].interaction
     assert done.state == pb.INTERACTION_STATE_COMPLETED
     assert 120 < done.usage.input_tokens < CONTEXT_TOKENS
+
+
+def test_it_is_there_from_the_start_of_a_stack_and_comes_back_when_it_dies(folder: Path) -> None:
+    with running(folder / "state", PARLEY_LOCAL_MODEL="true") as run:
+        stack = run.ready()
+        assert stack.model == "smollm2-135m-instruct"
+        assert stack.model_pid is not None
+        os.kill(stack.model_pid, signal.SIGKILL)
+        assert wait_until(lambda: "Model is back." in run.text(), 30), run.text()
+        again = running_stack(run.data_dir)
+        assert again is not None
+        assert again.model_pid not in (None, stack.model_pid)
+        shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
+        assert (run.data_dir / "secrets" / "model-key").read_text() not in shown + run.text()
+        assert run.end(signal.SIGINT) == 0
+    assert left_behind(run.data_dir, again) == []
+
+
+def test_one_that_does_not_start_costs_a_sentence_and_not_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_models, "_PROGRAM", "a_program_that_is_not_there")
+    data = DataFolder(folder)
+    with data.locked():
+        provider = Provider(settings.read({}), data, wanted=True)
+        provider.begin()
+        assert provider.await_ready() is None
+    assert provider.model == ""
+    told = capsys.readouterr().out
+    assert "No module named a_program_that_is_not_there" in told
+    assert "set CHAT_PROVIDER_URL" in told

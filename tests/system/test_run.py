@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from shared.embedded import free_port, scratch_folder
+from shared.local_model import LocalModel
 from shared.processes import command_line, wait_until
 from tools import certificates
 from tools.folder import DataFolder, Stack
@@ -108,9 +109,8 @@ def test_the_printed_calls_do_the_main_job_and_ctrl_c_leaves_nothing_behind(fold
         done = subprocess.run(["bash", "-euc", script], capture_output=True, check=False, text=True, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         before, after = done.stdout.index('"active": true'), done.stdout.index('"inactiveReason"')
-        answer = done.stdout.index('"INTERACTION_STATE_COMPLETED"')
-        assert before < done.stdout.index('"Hello"') < answer < done.stdout.rindex('"refreshToken"') < after
-        assert done.stdout.count('"delta"') > 5
+        assert before < done.stdout.index('"Hello"') < done.stdout.rindex('"refreshToken"') < after
+        assert not LocalModel.available() or done.stdout.count('"INTERACTION_STATE_COMPLETED"') == 1
         assert call(run, "LogIn", '{"email": "ada@example.com", "password": "a walk in the long rain"}').returncode == 0
         shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
         assert not [secret for secret in secrets_of(run.data_dir) if secret in shown or secret in run.text()]
@@ -214,22 +214,6 @@ def test_a_redis_that_dies_comes_back(folder: Path) -> None:
         assert again is not None
         assert again.redis_pid not in (None, stack.redis_pid)
         assert again.redis_url == stack.redis_url
-
-
-def test_a_model_answers_from_the_start_and_one_that_dies_comes_back(folder: Path) -> None:
-    with running(folder / "state", PARLEY_LOCAL_MODEL="true") as run:
-        stack = run.ready()
-        assert stack.model == "smollm2-135m-instruct"
-        assert stack.model_pid is not None
-        os.kill(stack.model_pid, signal.SIGKILL)
-        assert wait_until(lambda: "Model is back." in run.text(), 30), run.text()
-        again = running_stack(run.data_dir)
-        assert again is not None
-        assert again.model_pid not in (None, stack.model_pid)
-        shown = " ".join(" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"]))
-        assert (run.data_dir / "secrets" / "model-key").read_text() not in shown + run.text()
-        assert run.end(signal.SIGINT) == 0
-    assert left_behind(run.data_dir, again) == []
 
 
 def test_a_provider_of_ones_own_leaves_no_work_to_the_local_model(folder: Path) -> None:

@@ -32,19 +32,6 @@ def test_without_the_packages_it_is_a_sentence_and_the_start_goes_on(
     assert "set CHAT_PROVIDER_URL" in capsys.readouterr().out
 
 
-def test_a_model_that_does_not_start_is_a_sentence_too(
-    folder: DataFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(local_model, "_PROGRAM", "a_program_that_is_not_there")
-    provider = Provider(SETTINGS, folder, wanted=True)
-    provider.begin()
-    assert provider.await_ready() is None
-    assert provider.model == ""
-    told = capsys.readouterr().out
-    assert "No module named a_program_that_is_not_there" in told
-    assert "set CHAT_PROVIDER_URL" in told
-
-
 def test_a_stack_that_asks_no_model_has_none(folder: DataFolder) -> None:
     for provider in (
         Provider(SETTINGS, folder, wanted=False),
