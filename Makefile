@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml $(LOCK)
 BROKEN := $(if $(shell $(BIN)/python -c '' 2>/dev/null && echo fine),,environment)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check protos fmt demo performance-test crash-test bench enumeration db-verify db-studio db-reset call certificates lock up down clean \
+.PHONY: help run test check protos fmt demo performance-test crash-test bench history-bench enumeration db-verify db-studio db-reset call certificates lock up down clean \
 	environment
 
 help: ## List the commands
@@ -56,6 +56,9 @@ crash-test: .venv/embedded.stamp ## Kill a chat process in the middle of an answ
 
 bench: .venv/embedded.stamp ## Measure the cost of a call against an empty handler
 	@$(TOOLS) bench $(ARGS)
+
+history-bench: .venv/embedded.stamp ## Measure pages and searches in a history of a million messages; exit code 1 where a target is missed
+	@$(TOOLS) history-bench $(ARGS)
 
 enumeration: .venv/embedded.stamp ## Measure whether the time of an answer tells if an account exists; exit code 1 if so
 	@$(TOOLS) enumeration $(ARGS)

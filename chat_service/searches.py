@@ -17,13 +17,13 @@ from chat_service.search_models import (
     Probe,
 )
 from chat_service.search_windows import RUN, Walk, filters, narrower
-from chat_service.snippets import snippet, whole
+from chat_service.snippets import Marker
 from chat_service.store import chat_messages, conversations
 from chat_service.store import searches as store
 from chat_service.store.pages import MAX_PAGE_BYTES
 from shared.db import Database
 
-BLOCK: Final = 500
+BLOCK: Final = 300
 _ROWS: Final = RUN  # that a probe may look at: a run fits always
 _MOST_ROWS: Final = 5 * _ROWS
 _MOST_PROBES: Final = 24
@@ -64,8 +64,9 @@ class Searches:
         ranked = await store.titles(self._database, asked, question)
         keys = [(asked.user_id, found) for found, _ in ranked[: asked.size]]
         models = await conversations.find_many(self._database, keys) if keys else {}
+        marker = Marker(question.wanted)
         items = [
-            FoundConversation(conversation=model, snippet=whole(model.title, question.wanted), rank=rank)
+            FoundConversation(conversation=model, snippet=marker.whole(model.title), rank=rank)
             for key, (_, rank) in zip(keys, ranked, strict=False)
             if (model := models.get(key)) is not None
         ]
@@ -103,10 +104,11 @@ class Searches:
     async def _shown(self, asked: MessageSearch, question: Question, page: Sequence[Hit]) -> list[FoundMessage]:
         keys = [(asked.user_id, hit.id) for hit in page]
         models = await chat_messages.find_many(self._database, keys) if keys else {}
+        marker = Marker(question.wanted)
         return [
             FoundMessage(
                 message=model,
-                snippet=snippet((part for part in model.parts if isinstance(part, str)), question.wanted),
+                snippet=marker.snippet(part for part in model.parts if isinstance(part, str)),
                 rank=hit.rank,
             )
             for key, hit in zip(keys, page, strict=True)

@@ -19,6 +19,7 @@ _COMMANDS = {
     "demo": "tools.demo.demo",
     "performance-test": "tools.performance.performance",
     "bench": "tools.bench.bench",
+    "history-bench": "tools.history.history",
     "enumeration": "tools.enumeration.enumeration",
     "db-verify": "tools.verify.verify",
     "db-studio": "tools.studio.studio",

@@ -29,6 +29,13 @@ WITH looked AS MATERIALIZED (
     WHERE search @@ $2::text::tsquery
     LIMIT $9
 ),
+alive AS MATERIALIZED (
+    SELECT c.id
+    FROM (SELECT DISTINCT conversation_id FROM looked) AS l
+    CROSS JOIN LATERAL (
+        SELECT id FROM conversations WHERE user_id = $1 AND id = l.conversation_id AND delete_time IS NULL LIMIT 1
+    ) AS c
+),
 hit AS MATERIALIZED (
     SELECT l.id, l.serial
     FROM looked AS l
@@ -36,7 +43,7 @@ hit AS MATERIALIZED (
         l.user_id = $1 AND l.meant AND l.serial < $5 AND l.conversation_id = coalesce($6::uuid, l.conversation_id)
         AND l.create_time >= coalesce($7::timestamptz, '-infinity')
         AND l.create_time < coalesce($8::timestamptz, 'infinity')
-        AND (SELECT c.delete_time IS NULL FROM conversations AS c WHERE c.user_id = $1 AND c.id = l.conversation_id)
+        AND l.conversation_id IN (SELECT id FROM alive)
     ORDER BY l.serial DESC
     LIMIT $10
 )

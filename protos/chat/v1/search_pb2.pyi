@@ -95,7 +95,7 @@ class SearchMessagesResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageHit]:
-        """The newest 500 hits come first, and among them the best; then the 500 before these, in the same way. Newest is what
+        """The newest 300 hits come first, and among them the best; then the 300 before these, in the same way. Newest is what
         was appended last. What is appended while pages are read is not on them.
         """
 
