@@ -9,7 +9,8 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -26,6 +27,7 @@ _CONNECT_SECONDS: Final = 5.0
 _AGAIN: Final = frozenset({408, 409, 425, 429})
 _SERVER_ERROR: Final = 500
 _THOUGHTS: Final = ("reasoning_content", "reasoning")
+_OPENAIS: Final = (".openai.com", ".openai.azure.com")
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -39,7 +41,15 @@ class ProviderSettings(BaseModel):
     api_key: SecretStr = SecretStr("none")
     models: tuple[str, ...] = Field(min_length=1)
     context_tokens: int = Field(default=8192, ge=256)
-    output_limit: str = Field(default="max_tokens", pattern=r"^max_(completion_)?tokens$")
+    output_limit: Annotated[str, Field(pattern=r"^max_(completion_)?tokens$")] | None = None
+
+    @property
+    def limit_name(self) -> str:
+        """What the most tokens to write are called there: OpenAI refuses the old name, many others ignore the new."""
+        if self.output_limit is not None:
+            return self.output_limit
+        host = urlsplit(self.url).hostname or ""
+        return "max_completion_tokens" if host.endswith(_OPENAIS) else "max_tokens"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +127,7 @@ class Providers:
                 provider=one.name,
                 model=model,
                 context_tokens=one.context_tokens,
-                output_limit=one.output_limit,
+                output_limit=one.limit_name,
                 client=client,
             )
             for one, client in zip(settings, clients, strict=True)
