@@ -19,21 +19,28 @@ import orjson
 from chat_service.errors import ConversationNotFound, CursorUnknown
 from chat_service.hints import Hint, Hints
 from chat_service.models import (
+    BranchList,
     Change,
     ChangeKind,
-    Component,
     Conversation,
     ConversationEvent,
-    ConversationSession,
+    ConversationRow,
     ConversationSessionList,
-    Interaction,
     Message,
     Place,
     Synced,
     Typing,
 )
 from chat_service.presence import Presence
-from chat_service.store import ai_interactions, changes, chat_messages, components, conversation_sessions, conversations
+from chat_service.store import (
+    ai_interactions,
+    changes,
+    chat_messages,
+    components,
+    conversation_branches,
+    conversation_sessions,
+    conversations,
+)
 from chat_service.streams import Stream, Streams
 from shared.batch import PointReads
 from shared.calls import Principal
@@ -47,7 +54,6 @@ _READ_AHEAD_BYTES: Final = 256 * 1024
 
 Told: TypeAlias = tuple[Place, ConversationEvent]
 _Key: TypeAlias = tuple[UUID, UUID]
-_Row: TypeAlias = Message | Component | Interaction | ConversationSession
 
 
 class ConversationWatches:
@@ -105,14 +111,14 @@ class _History:
         """What rows lie behind a place, up to a revision; the first page of them."""
         return await changes.list_since(self._database, *key, after, last, _PAGE)
 
-    async def rows(self, key: _Key, told: Sequence[Change]) -> Sequence[_Row | None]:
+    async def rows(self, key: _Key, told: Sequence[Change]) -> Sequence[ConversationRow | None]:
         """The rows themselves, None for one that has moved on: it lies behind a later revision, and is told then."""
         rows = await asyncio.gather(*(self._row(key, change) for change in told))
         return [
             row if row and row.revision == change.revision else None for row, change in zip(rows, told, strict=True)
         ]
 
-    async def _row(self, key: _Key, change: Change) -> _Row | None:
+    async def _row(self, key: _Key, change: Change) -> ConversationRow | None:
         user_id, conversation_id = key
         match change.kind:
             case ChangeKind.MESSAGE:
@@ -121,10 +127,13 @@ class _History:
                 return await components.find(self._database, user_id, change.id)
             case ChangeKind.INTERACTION:
                 return await ai_interactions.find(self._database, user_id, change.id)
-        asked = ConversationSessionList(
+            case ChangeKind.BRANCH:
+                branch = BranchList(user_id=user_id, conversation_id=conversation_id, after=change.id.int - 1, size=1)
+                return (await conversation_branches.list_page(self._database, branch)).items[0]
+        link = ConversationSessionList(
             user_id=user_id, conversation_id=conversation_id, session_id=change.id, after=None, size=1
         )
-        return next(iter((await conversation_sessions.list_page(self._database, asked)).items), None)
+        return next(iter((await conversation_sessions.list_page(self._database, link)).items), None)
 
 
 class _Watch:

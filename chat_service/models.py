@@ -515,12 +515,16 @@ class ChangeKind(IntEnum):
     COMPONENT = 2
     INTERACTION = 3
     CONVERSATION_SESSION = 4
+    BRANCH = 5
     END = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A row of a conversation, the revision that touched it last, and about how many bytes it costs to read."""
+    """A row of a conversation, the revision that touched it last, and about how many bytes it costs to read.
+
+    The id of a branch is its number.
+    """
 
     kind: ChangeKind
     revision: int
@@ -554,7 +558,8 @@ class Typing:
     active: bool
 
 
-ConversationEvent: TypeAlias = Conversation | Message | Component | Interaction | ConversationSession | Typing | Synced
+ConversationRow: TypeAlias = Message | Component | Interaction | ConversationSession | Branch
+ConversationEvent: TypeAlias = Conversation | ConversationRow | Typing | Synced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,16 @@
 """The streams of chat.v1 (live.proto): from where, and what is told."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
+
+from google.protobuf.message import Message as ProtoMessage
 
 from chat_service.conversation_watches import ConversationWatches
 from chat_service.models import (
+    Branch,
     Component,
     Conversation,
     ConversationEvent,
@@ -53,21 +57,8 @@ def watch_conversation(request: pb.WatchConversationRequest) -> tuple[UUID, Plac
 def conversation_event(conversation_id: UUID, place: Place, event: ConversationEvent) -> pb.WatchConversationResponse:
     """One thing that has changed, and how to go on after it."""
     told = pb.WatchConversationResponse(cursor=cursors.write(conversation_id, place))
-    match event:
-        case Conversation():
-            told.conversation.CopyFrom(convert.conversation(event))
-        case Message():
-            told.message.CopyFrom(convert.message(event))
-        case Component():
-            told.component.CopyFrom(convert.component(event))
-        case Interaction():
-            told.interaction.CopyFrom(convert.interaction(event))
-        case ConversationSession():
-            told.conversation_session.CopyFrom(convert.conversation_session(event))
-        case Typing():
-            told.typing.CopyFrom(pb.Typing(session_id=str(event.session_id), active=event.active))
-        case Synced():
-            told.synced.SetInParent()
+    name, render = _RENDERED[type(event)]
+    getattr(told, name).CopyFrom(render(event))
     return told
 
 
@@ -89,3 +80,24 @@ def conversations_event(user_id: UUID, time: datetime, event: Conversation | Syn
     if isinstance(event, Conversation):
         return pb.WatchConversationsResponse(cursor=cursor, conversation=convert.conversation(event))
     return pb.WatchConversationsResponse(cursor=cursor, synced=pb.Synced())
+
+
+def _typing(model: Typing) -> pb.Typing:
+    return pb.Typing(session_id=str(model.session_id), active=model.active)
+
+
+def _synced(_: Synced) -> pb.Synced:
+    return pb.Synced()
+
+
+# The field of each event, and what renders it.
+_RENDERED: Final[dict[type, tuple[str, Callable[[Any], ProtoMessage]]]] = {
+    Conversation: ("conversation", convert.conversation),
+    Message: ("message", convert.message),
+    Component: ("component", convert.component),
+    Interaction: ("interaction", convert.interaction),
+    ConversationSession: ("conversation_session", convert.conversation_session),
+    Branch: ("branch", convert.branch),
+    Typing: ("typing", _typing),
+    Synced: ("synced", _synced),
+}

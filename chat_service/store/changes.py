@@ -19,7 +19,13 @@ queries = sql.load(__file__)
 
 _FIRST: Final = UUID(int=0)
 _LAST: Final = UUID(int=2**128 - 1)
-_KINDS: Final = (ChangeKind.MESSAGE, ChangeKind.COMPONENT, ChangeKind.INTERACTION, ChangeKind.CONVERSATION_SESSION)
+_KINDS: Final = (
+    ChangeKind.MESSAGE,
+    ChangeKind.COMPONENT,
+    ChangeKind.INTERACTION,
+    ChangeKind.CONVERSATION_SESSION,
+    ChangeKind.BRANCH,
+)
 
 
 async def find_revisions(executor: Executor, keys: Sequence[tuple[UUID, UUID]]) -> Mapping[tuple[UUID, UUID], int]:

@@ -17,48 +17,59 @@ CROSS JOIN LATERAL (
 -- What each row is and where, in the order of revisions, and within one in the order of kinds and ids. Each part gives as
 -- many rows as the whole: what is cut off is behind everything that is not. `weight` is about what a row costs to read, in
 -- bytes.
--- $1 user, $2 conversation, $3 revision to go on after, $4 to $7 the id to go on after within that revision, for messages,
--- components, runs and sign-ins, $8 the last revision, $9 how many
--- index: chat_messages_revision_idx, components_revision_idx, ai_interactions_revision_idx, idx_conversation_sessions_conversation_id
+-- $1 user, $2 conversation, $3 revision to go on after, $4 to $8 the id to go on after within that revision, for messages,
+-- components, runs, sign-ins and branches (a branch's id is its number), $9 the last revision, $10 how many
+-- index: chat_messages_revision_idx, components_revision_idx, ai_interactions_revision_idx, idx_conversation_sessions_conversation_id, conversation_branches_pkey
 SELECT kind, revision, id, weight FROM (
     (
         SELECT 1 AS kind, revision, id, text_bytes + 1000 AS weight FROM chat_messages
         WHERE
             user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $4::uuid)
-            AND revision > 0 AND revision <= $8::bigint
+            AND revision > 0 AND revision <= $9::bigint
         ORDER BY revision, id
-        LIMIT $9
+        LIMIT $10
     )
     UNION ALL
     (
         SELECT 2 AS kind, revision, id, 100000 AS weight FROM components
         WHERE
             user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $5::uuid)
-            AND revision > 0 AND revision <= $8::bigint
+            AND revision > 0 AND revision <= $9::bigint
         ORDER BY revision, id
-        LIMIT $9
+        LIMIT $10
     )
     UNION ALL
     (
         SELECT 3 AS kind, revision, id, 20000 AS weight FROM ai_interactions
         WHERE
             user_id = $1 AND conversation_id = $2 AND (revision, id) > ($3::bigint, $6::uuid)
-            AND revision > 0 AND revision <= $8::bigint
+            AND revision > 0 AND revision <= $9::bigint
         ORDER BY revision, id
-        LIMIT $9
+        LIMIT $10
     )
     UNION ALL
     (
         SELECT 4 AS kind, revision, session_id AS id, 20000 AS weight FROM conversation_sessions
         WHERE
             user_id = $1 AND conversation_id = $2 AND (revision, session_id) > ($3::bigint, $7::uuid)
-            AND revision <= $8::bigint
+            AND revision <= $9::bigint
         ORDER BY revision, session_id
-        LIMIT $9
+        LIMIT $10
+    )
+    UNION ALL
+    (
+        SELECT 5 AS kind, b.revision, b.id, 1000 AS weight
+        FROM (
+            SELECT revision, lpad(to_hex(branch), 32, '0')::uuid AS id FROM conversation_branches
+            WHERE user_id = $1 AND conversation_id = $2 AND revision BETWEEN $3::bigint AND $9::bigint
+        ) AS b
+        WHERE (b.revision, b.id) > ($3::bigint, $8::uuid)
+        ORDER BY b.revision, b.id
+        LIMIT $10
     )
 ) AS touched
 ORDER BY revision, kind, id
-LIMIT $9;
+LIMIT $10;
 
 -- name: list_conversations
 -- Conversations that have changed behind a time and an id, the one that changed longest ago first; with the time of the

@@ -12,6 +12,7 @@ replica: nothing is missed and nothing is told twice. A thing that comes with a 
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from protos.chat.v1 import branches_pb2 as _branches_pb2
 from protos.chat.v1 import resources_pb2 as _resources_pb2
 import builtins as _builtins
 import sys
@@ -70,6 +71,7 @@ class WatchConversationResponse(_message.Message):
     CONVERSATION_SESSION_FIELD_NUMBER: _builtins.int
     SYNCED_FIELD_NUMBER: _builtins.int
     TYPING_FIELD_NUMBER: _builtins.int
+    BRANCH_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the stream is now: to go on after this response. Opaque."""
     @_builtins.property
@@ -102,6 +104,12 @@ class WatchConversationResponse(_message.Message):
     def typing(self) -> Global___Typing:
         """Another sign-in of the user is typing. Not kept: who is not watching misses it."""
 
+    @_builtins.property
+    def branch(self) -> _branches_pb2.Branch:
+        """A branch was made. Its first message follows; the `sibling_…` of messages that were sent before are as they were
+        then, and count one more from now on where the branch leaves.
+        """
+
     def __init__(
         self,
         *,
@@ -113,12 +121,13 @@ class WatchConversationResponse(_message.Message):
         conversation_session: _resources_pb2.ConversationSession | None = ...,
         synced: Global___Synced | None = ...,
         typing: Global___Typing | None = ...,
+        branch: _branches_pb2.Branch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced", "typing"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced", "typing", "branch"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
