@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,7 @@ from tools.folder import DataFolder, Stack
 from tools.launch import SECRETS, stopped
 from tools.provider import environment
 from tools.settings import ROOT
+from tools.ui import Failure
 
 _START_SECONDS: Final = 30.0
 _GRACE_SECONDS: Final = 20.0
@@ -34,9 +36,12 @@ def another_chat(stack: Stack, folder: DataFolder) -> Iterator[str]:
     )
     try:
         target = f"127.0.0.1:{port}"
-        wait_until(lambda: not child.running or channels.healthy(target, stack.tls_dir, "chat"), _START_SECONDS)
+        serves = partial(channels.healthy, target, stack.tls_dir, "chat")
+        in_time = wait_until(lambda: not child.running or serves(), _START_SECONDS)
         if not child.running:
             raise stopped("Another process of chat", child)
+        if not in_time:
+            raise Failure(f"Another process of chat does not become healthy. Its last lines:{child.last_lines()}")
         yield target
     finally:
         child.end((signal.SIGTERM, _GRACE_SECONDS))

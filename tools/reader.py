@@ -14,6 +14,7 @@ from typing import IO
 from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc
 from tools import channels
 from tools.settings import ROOT
+from tools.ui import Failure
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def doomed_reader(told: Mapping[str, str | None]) -> Iterator[tuple[int, AsyncIt
     command = [sys.executable, "-m", "tools.reader"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         if process.stdin is None or process.stdout is None:
-            raise AssertionError
+            raise Failure("The client has no pipes.")
         try:
             with process.stdin:
                 process.stdin.write(json.dumps(told))
