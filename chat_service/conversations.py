@@ -1,13 +1,24 @@
 """The rules of conversations."""
 
+import asyncio
 from datetime import timedelta
 from uuid import UUID
 
 from chat_service.errors import ConversationDeleted, ConversationNotFound
 from chat_service.hints import Hints
-from chat_service.models import Conversation, ConversationChange, ConversationList, NewConversation, Page
+from chat_service.models import (
+    Conversation,
+    ConversationChange,
+    ConversationList,
+    NewConversation,
+    Page,
+    SeenConversation,
+)
+from chat_service.store import conversation_sessions
 from chat_service.store import conversations as store
+from chat_service.store.conversation_sessions import LinkKey
 from shared.batch import PointReads
+from shared.calls import Principal
 from shared.db import Database
 from shared.errors import Conflict, EtagMismatch, RequestIdReused
 
@@ -20,6 +31,9 @@ class Conversations:
         self._database, self._hints, self._retention = database, hints, retention
         self._reads: PointReads[tuple[UUID, UUID], Conversation] = PointReads(
             "conversations", lambda keys: store.find_many(database, keys)
+        )
+        self._marks: PointReads[LinkKey, int] = PointReads(
+            "read marks", lambda keys: conversation_sessions.find_read_positions(database, keys)
         )
 
     async def create(self, new: NewConversation) -> Conversation:
@@ -42,9 +56,22 @@ class Conversations:
             raise ConversationNotFound
         return found
 
-    async def list(self, asked: ConversationList) -> Page[Conversation]:
-        """A page, the newest first."""
-        return await store.list_page(self._database, asked)
+    async def show(self, principal: Principal, conversation_id: UUID) -> SeenConversation:
+        """One as the caller's session sees it, also a deleted one."""
+        place = (principal.user_id, conversation_id, principal.session_id)
+        found, read = await asyncio.gather(self.get(principal.user_id, conversation_id), self._marks.get(place))
+        return SeenConversation(conversation=found, unread_count=found.message_count - (read or 0))
+
+    async def list(self, asked: ConversationList, session_id: UUID) -> Page[SeenConversation]:
+        """A page as a session sees it, the newest first."""
+        page = await store.list_page(self._database, asked)
+        places = [(asked.user_id, found.id, session_id) for found in page.items]
+        read = await conversation_sessions.find_read_positions(self._database, places) if places else {}
+        items = [
+            SeenConversation(conversation=found, unread_count=found.message_count - read.get(place, 0))
+            for found, place in zip(page.items, places, strict=True)
+        ]
+        return Page(items=items, more=page.more)
 
     async def update(self, user_id: UUID, change: ConversationChange) -> Conversation:
         """Write new settings, if the conversation is in use and still at the etag, where one is given."""

@@ -66,6 +66,14 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenConversation:
+    """A conversation as one session sees it, with how many messages come after what it has marked as read."""
+
+    conversation: Conversation
+    unread_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewConversation:
     """A conversation that is to be made."""
 

@@ -44,17 +44,17 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
 
     async def GetConversation(self, request: pb.GetConversationRequest, context: Context) -> pb.GetConversationResponse:
         conversation_id = parse.conversation_id(request.conversation_id)
-        conversation = await self._conversations.get(calls.principal().user_id, conversation_id)
-        return pb.GetConversationResponse(conversation=convert.conversation(conversation))
+        seen = await self._conversations.show(calls.principal(), conversation_id)
+        return pb.GetConversationResponse(conversation=convert.seen_conversation(seen))
 
     async def ListConversations(
         self, request: pb.ListConversationsRequest, context: Context
     ) -> pb.ListConversationsResponse:
         asked, place = parse.list_conversations(calls.principal(), request, self._pages)
-        page = await self._conversations.list(asked)
+        page = await self._conversations.list(asked, calls.principal().session_id)
         return pb.ListConversationsResponse(
-            conversations=map(convert.conversation, page.items),
-            next_page_token=place.next_token(page, lambda last: (str(last.id),)),
+            conversations=map(convert.seen_conversation, page.items),
+            next_page_token=place.next_token(page, lambda last: (str(last.conversation.id),)),
         )
 
     async def UpdateConversation(

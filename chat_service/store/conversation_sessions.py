@@ -1,5 +1,6 @@
 """The links between conversations and sign-ins in Postgres."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from chat_service.errors import ConversationDeleted, ConversationNotFound
@@ -9,6 +10,8 @@ from shared import sql
 from shared.db import Executor, Record
 
 queries = sql.load(__file__)
+
+LinkKey = tuple[UUID, UUID, UUID]
 
 
 async def mark_read(
@@ -21,6 +24,12 @@ async def mark_read(
     if row["deleted"]:
         raise ConversationDeleted
     return (_link(row), row["changed"]) if row["session_id"] else None
+
+
+async def find_read_positions(executor: Executor, keys: Sequence[LinkKey]) -> Mapping[LinkKey, int]:
+    """How far these users' sessions have read in these conversations, where they have a link."""
+    rows = await executor.fetch_all(queries.find_many, *zip(*keys, strict=True))
+    return {(row["user_id"], row["conversation_id"], row["session_id"]): row["read_position"] for row in rows}
 
 
 async def list_page(executor: Executor, asked: ConversationSessionList) -> Page[ConversationSession]:

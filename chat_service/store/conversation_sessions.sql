@@ -33,6 +33,18 @@ SELECT
 FROM conversation AS c
 LEFT JOIN link ON true;
 
+-- name: find_many
+-- $1 the users, $2 and $3 beside each a conversation of theirs and a session
+-- index: conversation_sessions_pkey
+SELECT l.user_id, l.conversation_id, l.session_id, l.read_position
+FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS wanted (user_id, conversation_id, session_id)
+CROSS JOIN LATERAL (
+    SELECT user_id, conversation_id, session_id, read_position FROM conversation_sessions
+    WHERE
+        user_id = wanted.user_id AND conversation_id = wanted.conversation_id AND session_id = wanted.session_id
+    LIMIT 1
+) AS l;
+
 -- name: list_by_conversation
 -- $1 user, $2 conversation, $3 and $4 the time and session to go on after, or null, $5 how many, $6 session or null
 -- index: conversations_pkey, idx_conversation_sessions_conversation_id

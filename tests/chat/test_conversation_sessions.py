@@ -49,6 +49,29 @@ async def test_reading_goes_forwards_only(ada):
     assert last.update_time.ToDatetime() > first.update_time.ToDatetime()
 
 
+async def test_a_conversation_says_how_much_of_it_the_callers_own_session_has_not_read(ada, bob):
+    read, unread, empty = [await ada.converse() for _ in range(3)]
+    elsewhere = ada.elsewhere()
+    for conversation in (read, unread):
+        for _ in range(3):
+            await elsewhere.say(conversation)
+    await ada.MarkRead(conversation_id=read.id, position=2)
+
+    async def counts(person):
+        """By ListConversations, and by GetConversation."""
+        listed = (await person.ListConversations()).conversations
+        shown = [(await person.GetConversation(conversation_id=one.id)).conversation for one in listed]
+        assert shown == list(listed)
+        return {one.id: one.unread_count for one in listed}
+
+    assert await counts(ada) == {read.id: 1, unread.id: 3, empty.id: 0}
+    assert await counts(elsewhere) == {read.id: 3, unread.id: 3, empty.id: 0}
+    await elsewhere.MarkRead(conversation_id=unread.id, position=3)
+    assert await counts(elsewhere) == {read.id: 3, unread.id: 0, empty.id: 0}
+    assert await counts(ada) == {read.id: 1, unread.id: 3, empty.id: 0}
+    assert await counts(bob) == {}
+
+
 async def test_racing_marks_end_at_the_highest_position(ada):
     conversation = await ada.converse()
     for _ in range(20):
