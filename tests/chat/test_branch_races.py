@@ -4,11 +4,16 @@ import asyncio
 import random
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
 
+from chat_service.models import NewMessage, Role
+from chat_service.store import chat_messages, conversations
 from protos.chat.v1 import resources_pb2 as pb
+from shared.background import Background
+from shared.db import Database
 from tests.chat.trees import check_rows
 from tests.chattest import Person, chat_config, gather, message, running_chat
 
@@ -152,3 +157,29 @@ async def test_edits_of_many_conversations_at_once_never_wait_for_each_other(peo
     assert outcomes([answer for answers in found for answer in answers]) == {"OK": 96}
     for conversation, _ in talks:
         await check_rows(chat, conversation.id)
+
+
+async def test_what_belongs_to_a_branch_goes_to_its_end_whichever_branch_is_active(people, chat):
+    """As the answer of a run does, that ends while the user is elsewhere."""
+    ada = people[0]
+    conversation, said = await talk(ada)
+    for one in said[:3]:
+        await ada.EditMessage(message_id=one.id, parts=OTHER)
+    home = UUID(ada.user_id), UUID(conversation.id)
+
+    async def answer(database: Database, branch: int) -> None:
+        who = {"user_id": home[0], "conversation_id": home[1], "session_id": UUID(ada.session_id)}
+        what = {"role": Role.ASSISTANT, "parts": ("answer",), "text_bytes": 6, "request_id": None}
+        async with database.transaction() as tx:
+            await conversations.lock(tx, *home)
+            placed = await chat_messages.append_one(tx, NewMessage(**who, **what), branch)
+        assert placed.branch == branch
+
+    async with (
+        Background() as background,
+        Database.connect("answerer", chat.database.url, chat.config.pool, background) as database,
+    ):
+        calls = [ada.SwitchBranch(conversation_id=conversation.id, branch=1 + n % 4) for n in range(12)]
+        calls += [ada.say(conversation) for _ in range(12)]
+        await asyncio.gather(*shuffled(calls, [answer(database, 1 + n % 4) for n in range(24)]))
+    await check_rows(chat, conversation.id)
