@@ -45,7 +45,8 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
     async def GetConversation(self, request: pb.GetConversationRequest, context: Context) -> pb.GetConversationResponse:
         conversation_id = parse.conversation_id(request.conversation_id)
         seen = await self._conversations.show(calls.principal(), conversation_id)
-        return pb.GetConversationResponse(conversation=convert.seen_conversation(seen))
+        conversation = convert.conversation(seen.conversation)
+        return pb.GetConversationResponse(conversation=conversation, unread_count=seen.unread_count)
 
     async def ListConversations(
         self, request: pb.ListConversationsRequest, context: Context
@@ -53,8 +54,9 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         asked, place = parse.list_conversations(calls.principal(), request, self._pages)
         page = await self._conversations.list(asked, calls.principal().session_id)
         return pb.ListConversationsResponse(
-            conversations=map(convert.seen_conversation, page.items),
+            conversations=[convert.conversation(seen.conversation) for seen in page.items],
             next_page_token=place.next_token(page, lambda last: (str(last.conversation.id),)),
+            unread_counts={str(seen.conversation.id): seen.unread_count for seen in page.items if seen.unread_count},
         )
 
     async def UpdateConversation(

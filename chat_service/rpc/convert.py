@@ -21,7 +21,6 @@ from chat_service.models import (
     Json,
     Message,
     Response,
-    SeenConversation,
     Siblings,
     ToolCall,
     ToolResult,
@@ -61,13 +60,6 @@ def conversation(model: Conversation) -> pb.Conversation:
         purge_time=timestamp(model.purge_time) if model.purge_time else None,
         etag=f"{_REVISION_ETAG}{model.etag_revision}",
     )
-
-
-def seen_conversation(model: SeenConversation) -> pb.Conversation:
-    """A conversation as the caller's session sees it."""
-    rendered = conversation(model.conversation)
-    rendered.unread_count = model.unread_count
-    return rendered
 
 
 def etag_revision(etag: str) -> int | None:

@@ -35,7 +35,7 @@ LEFT JOIN link ON true;
 
 -- name: find_many
 -- $1 the users, $2 and $3 beside each a conversation of theirs and a session
--- index: conversation_sessions_pkey
+-- index: conversation_sessions_pkey or idx_conversation_sessions_session_id
 SELECT l.user_id, l.conversation_id, l.session_id, l.read_position
 FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) AS wanted (user_id, conversation_id, session_id)
 CROSS JOIN LATERAL (

@@ -211,7 +211,6 @@ async def test_switching_lets_new_messages_go_to_the_end_of_the_branch(ada, tree
 
 async def test_switching_to_the_active_branch_changes_nothing(ada, tree):
     conversation, _ = tree
-    await ada.MarkRead(conversation_id=conversation.id, position=9)
     before = (await ada.GetConversation(conversation_id=conversation.id)).conversation
     assert (await ada.SwitchBranch(conversation_id=conversation.id, branch=4)).conversation == before
     after = (await ada.SwitchBranch(conversation_id=conversation.id, branch=1)).conversation

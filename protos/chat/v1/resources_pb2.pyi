@@ -170,7 +170,6 @@ class Conversation(_message.Message):
     PURGE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     MODEL_DEFAULTS_FIELD_NUMBER: _builtins.int
-    UNREAD_COUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUIDv7. Output only."""
     title: _builtins.str
@@ -192,10 +191,6 @@ class Conversation(_message.Message):
     etag: _builtins.str
     """Stands for this state of what UpdateConversation writes. Opaque. Send it back to have a change refused
     (ETAG_MISMATCH) if somebody else came first.
-    """
-    unread_count: _builtins.int
-    """How many messages come after what the caller's own session has marked as read, in all branches. Output only, and
-    told by GetConversation and ListConversations alone: 0 elsewhere.
     """
     @_builtins.property
     def metadata(self) -> _struct_pb2.Struct:
@@ -239,11 +234,10 @@ class Conversation(_message.Message):
         purge_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
         model_defaults: _parameters_pb2.ModelDefaults | None = ...,
-        unread_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "metadata", b"metadata", "model_defaults", b"model_defaults", "purge_time", b"purge_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_branch", b"active_branch", "archived", b"archived", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "message_count", b"message_count", "metadata", b"metadata", "model_defaults", b"model_defaults", "pinned", b"pinned", "purge_time", b"purge_time", "revision", b"revision", "state", b"state", "title", b"title", "unread_count", b"unread_count", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_branch", b"active_branch", "archived", b"archived", "create_time", b"create_time", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "message_count", b"message_count", "metadata", b"metadata", "model_defaults", b"model_defaults", "pinned", b"pinned", "purge_time", b"purge_time", "revision", b"revision", "state", b"state", "title", b"title", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
