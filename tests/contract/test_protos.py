@@ -106,7 +106,8 @@ def message_elements(
         if not oneof.name.startswith("_"):  # `optional` is a oneof too, which nobody wrote
             yield Element(f"{message.name}.{oneof.name}", found.get((*path, 8, number), ""))
     for number, nested in enumerate(message.nested_type):
-        yield from message_elements(nested, (*path, 3, number), found)
+        if not nested.options.map_entry:  # the pair that a map is made of, which nobody wrote either
+            yield from message_elements(nested, (*path, 3, number), found)
     for number, enum in enumerate(message.enum_type):
         yield from enum_elements(enum, (*path, 4, number), found)
 
