@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 from chat_service.attempts import Patience
 from chat_service.prices import Prices
 from chat_service.providers import ProviderSettings
+from chat_service.quotas import Quota
 from shared.config import Port, ServiceConfig, TlsFiles, check_random_key
 
 
@@ -55,6 +56,9 @@ class ChatConfig(ServiceConfig):
     silence_seconds: Annotated[float, Field(gt=0, le=600)] = 30
     answer_seconds: Annotated[float, Field(gt=0, le=3600)] = 600
     answers_at_once: Annotated[int, Field(ge=1, le=1000)] = 64
+    quota_runs: Annotated[int, Field(ge=1)] | None = None
+    quota_tokens: Annotated[int, Field(ge=1)] | None = None
+    quota_hours: Annotated[float, Field(gt=0, le=744)] = 24
     prices_file: Annotated[Path, AfterValidator(_check_prices)] | None = None
     streams_per_user: Annotated[int, Field(ge=1, le=1_000)] = 32
 
@@ -81,6 +85,12 @@ class ChatConfig(ServiceConfig):
             context_tokens=self.provider_context_tokens,
         )
         return (one, *listed)
+
+    @property
+    def quota(self) -> Quota:
+        """How much each user may ask for."""
+        window = timedelta(hours=self.quota_hours)
+        return Quota(runs=self.quota_runs, tokens=self.quota_tokens, window=window)
 
     @property
     def patience(self) -> Patience:

@@ -11,7 +11,7 @@ from chat_service.blocks import Block
 from chat_service.models import ComponentChange, InteractionState, NewComponent, NewMessage, Part, Role
 from chat_service.parts import weight
 from chat_service.run_models import Attempt, Ending, Lapsed, Outcome, Run
-from chat_service.store import chat_messages, components, runs
+from chat_service.store import ai_usage, chat_messages, components, runs
 from shared.db import Database, Executor
 
 _MAX_PART: Final = 100_000
@@ -35,6 +35,7 @@ async def end(database: Database, run: Run, outcome: Outcome) -> int | None:
             components=made,
             attempts=outcome.attempts,
         )
+        await ai_usage.add(tx, run.user_id, run.model, ending.usage)
         return await runs.end(tx, run, ending)
 
 

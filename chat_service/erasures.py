@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from chat_service.store import conversations, erased_users
+from chat_service.store import ai_usage, conversations, erased_users
 from shared import metrics
 from shared.cleanup import CleanUp
 from shared.db import Database
@@ -48,5 +48,6 @@ def tasks() -> list[CleanUp]:
     """What follows, in this order: all of a user's conversations become due, and in the end the user is done with."""
     return [
         CleanUp(query=conversations.queries.doom_erased),
+        CleanUp(query=ai_usage.queries.delete_erased),
         CleanUp(query=erased_users.queries.finish, args=(TOKENS_LIVE,)),
     ]

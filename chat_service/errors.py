@@ -91,3 +91,9 @@ class ModelNotOffered(ServiceError):
     """The service offers no model of this name."""
 
     code = Code.FAILED_PRECONDITION
+
+
+class QuotaExceeded(ServiceError):
+    """You have had as many answers, or as many tokens, as you may in a while: wait."""
+
+    code = Code.RESOURCE_EXHAUSTED

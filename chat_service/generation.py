@@ -6,11 +6,12 @@ from collections.abc import AsyncGenerator
 from typing import Final
 from uuid import UUID
 
-from chat_service import parameters
+from chat_service import parameters, quotas
 from chat_service.answers import BEGINNING, Answers, Event, Place
 from chat_service.errors import ConversationBusy, InteractionNotFound, MessageNotFound
 from chat_service.hints import Hints
 from chat_service.models import Conversation, Interaction, InteractionState, NewMessage, Role
+from chat_service.quotas import Quota
 from chat_service.run_models import FINAL, Ask, BusyPolicy, Lease, NewRun, Run
 from chat_service.runs import Runs
 from chat_service.store import ai_interactions, chat_messages, conversation_branches, conversations
@@ -27,8 +28,11 @@ _LOOK_SECONDS: Final = 0.25
 class Generation:
     """Accepts requests for answers, tells of them, and cancels them."""
 
-    def __init__(self, database: Database, runs: Runs, answers: Answers, hints: Hints, background: Background) -> None:
-        """Have these workers do it."""
+    def __init__(
+        self, database: Database, runs: Runs, answers: Answers, hints: Hints, background: Background, quota: Quota
+    ) -> None:
+        """Have these workers do it, within this quota of each user."""
+        self._quota = quota
         self._database, self._runs, self._answers = database, runs, answers
         self._hints, self._background = hints, background
 
@@ -121,6 +125,7 @@ class Generation:
             first = await self._first(tx, ask)
             if first is not None:
                 return first
+            await quotas.check(tx, self._quota, ask.user_id)
             lease, running = await self._turn(tx, ask)
             new = await self._new_run(tx, ask)
             revision = await store.accept(tx, new, lease)

@@ -6,7 +6,7 @@ from chat_service.errors import InteractionNotFound, MessageNotFound
 from chat_service.hints import Hints
 from chat_service.models import Interaction, InteractionList, NewInteraction, NewResponse, Page, Response
 from chat_service.store import ai_interactions as store
-from chat_service.store import chat_messages, conversations
+from chat_service.store import ai_usage, chat_messages, conversations
 from shared.db import Database, Executor
 from shared.errors import RequestIdReused
 
@@ -28,6 +28,8 @@ class Interactions:
             first = await self._first_answer(tx, new)
             if first is None and new.message_id is not None:
                 await self._check_message(tx, new, new.message_id)
+            if first is None:
+                await ai_usage.add(tx, new.user_id, new.model, new.usage)
             recorded = first or await store.insert(tx, new)
         self._hints.changed(new.user_id, new.conversation_id, recorded.revision)
         return recorded

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
 
 _MAX_CODE: Final = 100
 _CONNECT_SECONDS: Final = 5.0
+_MOST_TOKENS: Final = 10**12  # a provider may say anything
 _AGAIN: Final = frozenset({408, 409, 425, 429})
 _SERVER_ERROR: Final = 500
 _THOUGHTS: Final = ("reasoning_content", "reasoning")
@@ -239,7 +240,7 @@ def _usage(chunk: ChatCompletionChunk) -> Usage | None:
 
 
 def _natural(number: int | None) -> int:
-    return max(number or 0, 0)
+    return min(max(number or 0, 0), _MOST_TOKENS)
 
 
 def clean(text: str) -> str:

@@ -1,7 +1,7 @@
 """Runs of models by the service itself, as values; `docs/generation.md` has their states."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import IntEnum
 from hashlib import sha256
 from uuid import UUID
@@ -201,3 +201,43 @@ class Answer:
     message_id: UUID | None
     components: tuple[tuple[UUID, int], ...]
     worker: UUID | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDays:
+    """Which days of a user to list, the first and the last included; after a day and a model."""
+
+    user_id: UUID
+    first: date
+    last: date
+    after: tuple[date, str] | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageOfDay:
+    """What a user used of a model on a day."""
+
+    day: date
+    model: str
+    runs: int
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageUsers:
+    """Which users to list; after one."""
+
+    first: date
+    last: date
+    after: UUID | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageOfUser:
+    """What a user used in some days."""
+
+    user_id: UUID
+    runs: int
+    usage: Usage

@@ -19,6 +19,7 @@ from chat_service.erasures import Erasures
 from chat_service.generation import Generation
 from chat_service.hints import Hints
 from chat_service.interactions import Interactions
+from chat_service.ledger import Ledger
 from chat_service.live import Live
 from chat_service.live_answers import LiveAnswers
 from chat_service.messages import Messages
@@ -113,7 +114,7 @@ async def _generation(
         held.background.every(TICK_SECONDS, "runs", runs.tick)
         with relay.serving(runs.worker):
             try:
-                yield Generation(held.database, runs, answers, hints, held.background)
+                yield Generation(held.database, runs, answers, hints, held.background, config.quota)
             finally:
                 held.ending.set()
                 await runs.ended.wait()
@@ -149,7 +150,8 @@ def _services(
     conversations = ConversationService(kept, links, watching, searches, pages)
     messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), searches, pages)
     components = ComponentService(Components(held.database, hints), pages)
-    interactions = InteractionService(Interactions(held.database, hints), generation, pages)
+    ledger = Ledger(held.database)
+    interactions = InteractionService(Interactions(held.database, hints), generation, ledger, pages)
     return [
         Service(
             descriptor=conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"],

@@ -49,11 +49,11 @@ class StandInAuth(auth_service_pb2_grpc.AuthServiceServicer):
         results = [self._result(*token.split(":")) for token in request.access_tokens]
         return auth_service_pb2.BatchVerifyTokensResponse(results=results)
 
-    def _result(self, user_id, session_id):
+    def _result(self, user_id, session_id, *roles):
         if session_id in ENDED:
             revoked = auth_resources_pb2.INACTIVE_REASON_REVOKED
             return auth_service_pb2.VerifyTokenResponse(active=False, inactive_reason=revoked)
-        result = auth_service_pb2.VerifyTokenResponse(active=True, user_id=user_id, session_id=session_id)
+        result = auth_service_pb2.VerifyTokenResponse(active=True, user_id=user_id, session_id=session_id, roles=roles)
         result.expire_time.FromDatetime(datetime.now(UTC) + timedelta(minutes=10))
         return result
 

@@ -27,7 +27,8 @@ from chat_service.models import (
     Usage,
 )
 from chat_service.rpc import defaults, json_values, metadata
-from protos.chat.v1 import branches_pb2, component_service_pb2
+from chat_service.run_models import UsageOfDay, UsageOfUser
+from protos.chat.v1 import branches_pb2, component_service_pb2, usage_pb2
 from protos.chat.v1 import resources_pb2 as pb
 from shared.grpc.values import seconds_and_nanos, timestamp
 from shared.ids import text_of
@@ -220,6 +221,18 @@ def interaction(model: Interaction) -> pb.Interaction:
         response=_response(model.response) if model.response else None,
         revision=model.revision,
     )
+
+
+def usage_of_day(model: UsageOfDay) -> usage_pb2.UsageOfDay:
+    """What a user used on a day."""
+    return usage_pb2.UsageOfDay(
+        day=model.day.isoformat(), model=model.model, runs=model.runs, usage=_usage(model.usage)
+    )
+
+
+def usage_of_user(model: UsageOfUser) -> usage_pb2.UsageOfUser:
+    """What a user used in all."""
+    return usage_pb2.UsageOfUser(user_id=str(model.user_id), runs=model.runs, usage=_usage(model.usage))
 
 
 def _error(model: InteractionError) -> pb.InteractionError:

@@ -22,12 +22,13 @@ WHERE finish_time IS NULL AND erase_time > '-infinity';
 -- name: finish
 -- Clean-up: users of whom nothing is left. Not before every access token that they may have had has expired.
 -- $1 how many, $2 how long a token may live
--- index: erased_users_unfinished_idx, conversations_pkey, erased_users_pkey
+-- index: erased_users_unfinished_idx, conversations_pkey, ai_usage_pkey, erased_users_pkey
 WITH gone AS (
     SELECT e.user_id FROM erased_users AS e
     WHERE
         e.finish_time IS NULL AND e.erase_time < now() - $2::interval
         AND (SELECT c.id FROM conversations AS c WHERE c.user_id = e.user_id LIMIT 1) IS NULL
+        AND (SELECT u.day FROM ai_usage AS u WHERE u.user_id = e.user_id LIMIT 1) IS NULL
     ORDER BY e.erase_time
     LIMIT $1
     FOR UPDATE SKIP LOCKED

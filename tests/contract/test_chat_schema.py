@@ -25,6 +25,7 @@ VALUES = {
     "int8": "1::bigint",
     "timestamptz": "'infinity'::timestamptz",
     "interval": "'1 day'::interval",
+    "date": "now()::date",
     "int4[]": "'{}'::int4[]",
     "uuid[]": "'{}'::uuid[]",
 }
@@ -102,6 +103,8 @@ async def test_every_query_of_a_user_reads_one_partition_of_each_table(connectio
         "list_siblings",
         "list_waiting",
         "list_lapsed",
+        "list_users",
+        "delete_erased",
     }
     of_erasure = {f"erased_users.{name}" for name in ("find_last", "insert_many", "find_oldest_unfinished", "finish")}
     of_all = {"conversations.doom_erased", "conversations.delete_untouched"} | of_erasure

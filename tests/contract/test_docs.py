@@ -55,7 +55,7 @@ from chat_service import generation as chat_generation
 from chat_service import parts as message_parts
 from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
-from chat_service.rpc.parse import components, conversations, generation, interactions, messages, parts
+from chat_service.rpc.parse import components, conversations, generation, interactions, messages, parts, usage
 from chat_service.rpc.parse import searches as search_requests
 from chat_service.store import conversation_branches, pages
 from chat_service.store import searches as search_store
@@ -238,6 +238,8 @@ STATED = [
     ("answer: a schema, the description of a tool", f"{number(generation.MAX_TOOL_DESCRIPTION)} characters"),
     ("answer: `max_output_tokens`, text", f"1 to {number(generation.MAX_OUTPUT_TOKENS)}, "),
     ("answer: `max_output_tokens`, text", f"{number(attempts.MAX_ANSWER_BYTES)} bytes"),
+    ("answers and tokens of a user", f"{default(ChatConfig, 'quota_hours')} hours"),
+    ("days of GetUsage", f"{usage.USUAL_DAYS}, at most {usage.MOST_DAYS}"),
     ("components made of one answer", str(blocks.MAX_BLOCKS)),
     ("answers that wait in a conversation", str(chat_generation.MAX_QUEUED)),
     ("answers at once in a process", default(ChatConfig, "answers_at_once")),

@@ -111,6 +111,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The service has no model to ask. Its operator has to name one."""
     ERROR_REASON_MODEL_NOT_OFFERED: _ErrorReason.ValueType  # 122
     """FAILED_PRECONDITION. The service offers no model of this name. Ask without one, or for another."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 123
+    """RESOURCE_EXHAUSTED. The user has had as many answers, or as many tokens, as they may in a while; the fact `quota` says
+    which: `runs` or `tokens`. Wait for as long as google.rpc.RetryInfo says.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, and what the caller should do about it. The status code is named first. What belongs to another
@@ -199,4 +203,8 @@ ERROR_REASON_PROVIDER_NOT_CONFIGURED: ErrorReason.ValueType  # 121
 """FAILED_PRECONDITION. The service has no model to ask. Its operator has to name one."""
 ERROR_REASON_MODEL_NOT_OFFERED: ErrorReason.ValueType  # 122
 """FAILED_PRECONDITION. The service offers no model of this name. Ask without one, or for another."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 123
+"""RESOURCE_EXHAUSTED. The user has had as many answers, or as many tokens, as they may in a while; the fact `quota` says
+which: `runs` or `tokens`. Wait for as long as google.rpc.RetryInfo says.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

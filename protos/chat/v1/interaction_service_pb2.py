@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from protos.chat.v1 import generation_pb2 as protos_dot_chat_dot_v1_dot_generation__pb2
 from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources__pb2
+from protos.chat.v1 import usage_pb2 as protos_dot_chat_dot_v1_dot_usage__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/chat/v1/interaction_service.proto\x12\x07\x63hat.v1\x1a\x1fprotos/chat/v1/generation.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1eprotos/options/v1/access.proto\"~\n\x18RecordInteractionRequest\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\x12#\n\x08response\x18\x02 \x01(\x0b\x32\x11.chat.v1.Response\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"F\n\x19RecordInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"/\n\x15GetInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"C\n\x16GetInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"m\n\x17ListInteractionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x18ListInteractionsResponse\x12*\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x14.chat.v1.Interaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x8e\x05\n\x12InteractionService\x12U\n\x08Generate\x12\x18.chat.v1.GenerateRequest\x1a\x19.chat.v1.GenerateResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write0\x01\x12o\n\x11ResumeInteraction\x12!.chat.v1.ResumeInteractionRequest\x1a\".chat.v1.ResumeInteractionResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read0\x01\x12n\n\x11\x43\x61ncelInteraction\x12!.chat.v1.CancelInteractionRequest\x1a\".chat.v1.CancelInteractionResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12n\n\x11RecordInteraction\x12!.chat.v1.RecordInteractionRequest\x1a\".chat.v1.RecordInteractionResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x64\n\x0eGetInteraction\x12\x1e.chat.v1.GetInteractionRequest\x1a\x1f.chat.v1.GetInteractionResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12j\n\x10ListInteractions\x12 .chat.v1.ListInteractionsRequest\x1a!.chat.v1.ListInteractionsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(protos/chat/v1/interaction_service.proto\x12\x07\x63hat.v1\x1a\x1fprotos/chat/v1/generation.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1aprotos/chat/v1/usage.proto\x1a\x1eprotos/options/v1/access.proto\"~\n\x18RecordInteractionRequest\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\x12#\n\x08response\x18\x02 \x01(\x0b\x32\x11.chat.v1.Response\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"F\n\x19RecordInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"/\n\x15GetInteractionRequest\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\"C\n\x16GetInteractionResponse\x12)\n\x0binteraction\x18\x01 \x01(\x0b\x32\x14.chat.v1.Interaction\"m\n\x17ListInteractionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x18ListInteractionsResponse\x12*\n\x0cinteractions\x18\x01 \x03(\x0b\x32\x14.chat.v1.Interaction\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xbe\x06\n\x12InteractionService\x12U\n\x08Generate\x12\x18.chat.v1.GenerateRequest\x1a\x19.chat.v1.GenerateResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write0\x01\x12o\n\x11ResumeInteraction\x12!.chat.v1.ResumeInteractionRequest\x1a\".chat.v1.ResumeInteractionResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read0\x01\x12n\n\x11\x43\x61ncelInteraction\x12!.chat.v1.CancelInteractionRequest\x1a\".chat.v1.CancelInteractionResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12R\n\x08GetUsage\x12\x18.chat.v1.GetUsageRequest\x1a\x19.chat.v1.GetUsageResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12Z\n\x0fListUsageByUser\x12\x1f.chat.v1.ListUsageByUserRequest\x1a .chat.v1.ListUsageByUserResponse\"\x04\x88\xe7\x18\x04\x12n\n\x11RecordInteraction\x12!.chat.v1.RecordInteractionRequest\x1a\".chat.v1.RecordInteractionResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x64\n\x0eGetInteraction\x12\x1e.chat.v1.GetInteractionRequest\x1a\x1f.chat.v1.GetInteractionResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12j\n\x10ListInteractions\x12 .chat.v1.ListInteractionsRequest\x1a!.chat.v1.ListInteractionsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,24 +41,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INTERACTIONSERVICE'].methods_by_name['ResumeInteraction']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_INTERACTIONSERVICE'].methods_by_name['CancelInteraction']._loaded_options = None
   _globals['_INTERACTIONSERVICE'].methods_by_name['CancelInteraction']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
+  _globals['_INTERACTIONSERVICE'].methods_by_name['GetUsage']._loaded_options = None
+  _globals['_INTERACTIONSERVICE'].methods_by_name['GetUsage']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
+  _globals['_INTERACTIONSERVICE'].methods_by_name['ListUsageByUser']._loaded_options = None
+  _globals['_INTERACTIONSERVICE'].methods_by_name['ListUsageByUser']._serialized_options = b'\210\347\030\004'
   _globals['_INTERACTIONSERVICE'].methods_by_name['RecordInteraction']._loaded_options = None
   _globals['_INTERACTIONSERVICE'].methods_by_name['RecordInteraction']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_INTERACTIONSERVICE'].methods_by_name['GetInteraction']._loaded_options = None
   _globals['_INTERACTIONSERVICE'].methods_by_name['GetInteraction']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
   _globals['_INTERACTIONSERVICE'].methods_by_name['ListInteractions']._loaded_options = None
   _globals['_INTERACTIONSERVICE'].methods_by_name['ListInteractions']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
-  _globals['_RECORDINTERACTIONREQUEST']._serialized_start=150
-  _globals['_RECORDINTERACTIONREQUEST']._serialized_end=276
-  _globals['_RECORDINTERACTIONRESPONSE']._serialized_start=278
-  _globals['_RECORDINTERACTIONRESPONSE']._serialized_end=348
-  _globals['_GETINTERACTIONREQUEST']._serialized_start=350
-  _globals['_GETINTERACTIONREQUEST']._serialized_end=397
-  _globals['_GETINTERACTIONRESPONSE']._serialized_start=399
-  _globals['_GETINTERACTIONRESPONSE']._serialized_end=466
-  _globals['_LISTINTERACTIONSREQUEST']._serialized_start=468
-  _globals['_LISTINTERACTIONSREQUEST']._serialized_end=577
-  _globals['_LISTINTERACTIONSRESPONSE']._serialized_start=579
-  _globals['_LISTINTERACTIONSRESPONSE']._serialized_end=674
-  _globals['_INTERACTIONSERVICE']._serialized_start=677
-  _globals['_INTERACTIONSERVICE']._serialized_end=1331
+  _globals['_RECORDINTERACTIONREQUEST']._serialized_start=178
+  _globals['_RECORDINTERACTIONREQUEST']._serialized_end=304
+  _globals['_RECORDINTERACTIONRESPONSE']._serialized_start=306
+  _globals['_RECORDINTERACTIONRESPONSE']._serialized_end=376
+  _globals['_GETINTERACTIONREQUEST']._serialized_start=378
+  _globals['_GETINTERACTIONREQUEST']._serialized_end=425
+  _globals['_GETINTERACTIONRESPONSE']._serialized_start=427
+  _globals['_GETINTERACTIONRESPONSE']._serialized_end=494
+  _globals['_LISTINTERACTIONSREQUEST']._serialized_start=496
+  _globals['_LISTINTERACTIONSREQUEST']._serialized_end=605
+  _globals['_LISTINTERACTIONSRESPONSE']._serialized_start=607
+  _globals['_LISTINTERACTIONSRESPONSE']._serialized_end=702
+  _globals['_INTERACTIONSERVICE']._serialized_start=705
+  _globals['_INTERACTIONSERVICE']._serialized_end=1535
 # @@protoc_insertion_point(module_scope)

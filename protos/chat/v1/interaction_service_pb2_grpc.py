@@ -5,6 +5,7 @@ import warnings
 
 from protos.chat.v1 import generation_pb2 as protos_dot_chat_dot_v1_dot_generation__pb2
 from protos.chat.v1 import interaction_service_pb2 as protos_dot_chat_dot_v1_dot_interaction__service__pb2
+from protos.chat.v1 import usage_pb2 as protos_dot_chat_dot_v1_dot_usage__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -51,6 +52,16 @@ class InteractionServiceStub:
                 request_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/chat.v1.InteractionService/GetUsage',
+                request_serializer=protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
+        self.ListUsageByUser = channel.unary_unary(
+                '/chat.v1.InteractionService/ListUsageByUser',
+                request_serializer=protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserResponse.FromString,
+                _registered_method=True)
         self.RecordInteraction = channel.unary_unary(
                 '/chat.v1.InteractionService/RecordInteraction',
                 request_serializer=protos_dot_chat_dot_v1_dot_interaction__service__pb2.RecordInteractionRequest.SerializeToString,
@@ -75,7 +86,7 @@ class InteractionServiceServicer:
     def Generate(self, request, context):
         """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
+        QUOTA_EXCEEDED, PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,6 +104,22 @@ class InteractionServiceServicer:
         """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
         nothing.
         Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUsage(self, request, context):
+        """What the caller used, by day and model.
+        Errors: INVALID_FIELDS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsageByUser(self, request, context):
+        """What each user used, for administrators.
+        Errors: INVALID_FIELDS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -140,6 +167,16 @@ def add_InteractionServiceServicer_to_server(servicer, server):
                     servicer.CancelInteraction,
                     request_deserializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'ListUsageByUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsageByUser,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserResponse.SerializeToString,
             ),
             'RecordInteraction': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordInteraction,
@@ -239,6 +276,60 @@ class InteractionService:
             '/chat.v1.InteractionService/CancelInteraction',
             protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_generation__pb2.CancelInteractionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.InteractionService/GetUsage',
+            protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_usage__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsageByUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/chat.v1.InteractionService/ListUsageByUser',
+            protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_usage__pb2.ListUsageByUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

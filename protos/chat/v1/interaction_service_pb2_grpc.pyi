@@ -11,6 +11,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from protos.chat.v1 import generation_pb2 as _generation_pb2
 from protos.chat.v1 import interaction_service_pb2 as _interaction_service_pb2
+from protos.chat.v1 import usage_pb2 as _usage_pb2
 import abc as _abc_1
 
 
@@ -24,7 +25,7 @@ class InteractionServiceStub:
     Generate: _aio.UnaryStreamMultiCallable[_generation_pb2.GenerateRequest, _generation_pb2.GenerateResponse]
     """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
     Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-    PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
+    QUOTA_EXCEEDED, PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
     """
     ResumeInteraction: _aio.UnaryStreamMultiCallable[_generation_pb2.ResumeInteractionRequest, _generation_pb2.ResumeInteractionResponse]
     """The events of an answer after a cursor, those that are still to come too.
@@ -34,6 +35,14 @@ class InteractionServiceStub:
     """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
     nothing.
     Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+    """
+    GetUsage: _aio.UnaryUnaryMultiCallable[_usage_pb2.GetUsageRequest, _usage_pb2.GetUsageResponse]
+    """What the caller used, by day and model.
+    Errors: INVALID_FIELDS.
+    """
+    ListUsageByUser: _aio.UnaryUnaryMultiCallable[_usage_pb2.ListUsageByUserRequest, _usage_pb2.ListUsageByUserResponse]
+    """What each user used, for administrators.
+    Errors: INVALID_FIELDS.
     """
     RecordInteraction: _aio.UnaryUnaryMultiCallable[_interaction_service_pb2.RecordInteractionRequest, _interaction_service_pb2.RecordInteractionResponse]
     """Records a run that has ended, with its answer.
@@ -60,7 +69,7 @@ class InteractionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.AsyncIterator[_generation_pb2.GenerateResponse]:
         """Has a model answer in a conversation, and streams the answer. The run goes on if the caller goes away.
         Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, CONVERSATION_DELETED, REQUEST_ID_REUSED, CONVERSATION_BUSY,
-        PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
+        QUOTA_EXCEEDED, PROVIDER_NOT_CONFIGURED, MODEL_NOT_OFFERED; for regenerate_message_id also MESSAGE_NOT_FOUND, TOO_MANY_BRANCHES.
         """
 
     @_abc_1.abstractmethod
@@ -82,6 +91,26 @@ class InteractionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ends a run that waits or is under way. What has been written is kept, as a message. Cancelling what has ended changes
         nothing.
         Errors: INVALID_FIELDS, INTERACTION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsage(
+        self,
+        request: _usage_pb2.GetUsageRequest,
+        context: _aio.ServicerContext[_usage_pb2.GetUsageRequest, _abc.Awaitable[_usage_pb2.GetUsageResponse]],
+    ) -> _abc.Awaitable[_usage_pb2.GetUsageResponse]:
+        """What the caller used, by day and model.
+        Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def ListUsageByUser(
+        self,
+        request: _usage_pb2.ListUsageByUserRequest,
+        context: _aio.ServicerContext[_usage_pb2.ListUsageByUserRequest, _abc.Awaitable[_usage_pb2.ListUsageByUserResponse]],
+    ) -> _abc.Awaitable[_usage_pb2.ListUsageByUserResponse]:
+        """What each user used, for administrators.
+        Errors: INVALID_FIELDS.
         """
 
     @_abc_1.abstractmethod
