@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from chat_service.questions import quoted
+from chat_service.questions import Question, quoted
 from chat_service.search_models import MessageSearch, Probed
 
 RUN: Final = 2_048
@@ -22,8 +22,8 @@ _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MOST_MONTHS: Final = 240
 _FILLED: Final = 0.6  # of the rows that a probe may look at, by the estimate
 _MORE: Final = 1.3  # than needed, by the estimate
-_BLIND_GROWTH: Final = 8
 _GROWTH: Final = 64
+_SLOW_GROWTH: Final = 8
 _ENOUGH: Final = 8  # rows to estimate by
 _ROUNDED: Final = 4  # a window may end short of its width by such a part of it, so that long runs fit
 
@@ -53,9 +53,15 @@ class Walk:
     """How far a search has come: the runs below `end` are left, and what was in those that it has passed."""
 
     end: int
+    growth: int = _GROWTH
     runs: int = 0
     looked: int = 0
     found: int = 0
+
+    @classmethod
+    def of(cls, question: Question, below: int) -> "Walk":
+        """Before the first window. Where only beginnings of words are sought, the index looks at all that is in it."""
+        return cls(-(-below // RUN), growth=_GROWTH if question.words else _SLOW_GROWTH)
 
     def window(self, rows: int, hits: int) -> Window:
         """The next window: as much as will give these hits, and no more of these rows than a probe may look at."""
@@ -71,7 +77,7 @@ class Walk:
 
     def _width(self, rows: int, hits: int) -> float:
         if self.looked < _ENOUGH:
-            return self.runs * _BLIND_GROWTH
+            return self.runs * self.growth
         by_rows = _FILLED * rows / self.looked
         by_hits = _MORE * hits / self.found if self.found else by_rows
         return min(by_rows, by_hits, _GROWTH) * self.runs
@@ -80,7 +86,7 @@ class Walk:
 def narrower(window: Window) -> Window:
     """The last eighth of a window that had too much in it."""
     size = window.end - window.first
-    return Window(window.end - max(1, size // _BLIND_GROWTH), window.end)
+    return Window(window.end - max(1, size // _SLOW_GROWTH), window.end)
 
 
 def filters(asked: MessageSearch) -> list[str]:

@@ -1,6 +1,5 @@
 """The rules of search: the newest hits of a question, in blocks, each with the best first."""
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -74,7 +73,7 @@ class Searches:
 
     async def _newest(self, asked: MessageSearch, question: Question, below: int) -> tuple[list[Hit], int]:
         """The newest hits below a serial, and the serial below which there may be more; 0 where there are none."""
-        walk, hits = Walk(math.ceil(below / RUN)), list[Hit]()
+        walk, hits = Walk.of(question, below), list[Hit]()
         told = filters(asked)
         strolling = 0 if question.words else _STROLL
         window = walk.window(_ROWS, BLOCK)
