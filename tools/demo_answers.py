@@ -9,7 +9,7 @@ from typing import Final
 
 from protos.chat.v1 import component_service_pb2 as component_pb2
 from protos.chat.v1 import conversation_service_pb2 as conversation_pb2
-from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc, parameters_pb2, search_pb2
+from protos.chat.v1 import generation_pb2, interaction_service_pb2_grpc, parameters_pb2, search_pb2, usage_pb2
 from protos.chat.v1 import interaction_service_pb2 as interaction_pb2
 from protos.chat.v1 import message_service_pb2 as message_pb2
 from protos.chat.v1 import resources_pb2 as pb
@@ -166,6 +166,15 @@ class AnswersTour:
             lambda it: _run(it.interaction),
             by=self._laptop,
         )
+        usage = await self._guide.call(
+            "GetUsage",
+            self._to.interactions.GetUsage,
+            usage_pb2.GetUsageRequest(),
+            lambda it: "\n      ".join(map(_used, it.days)),
+            by=self._laptop,
+        )
+        if self._running.model not in [day.model for day in usage.days]:
+            raise Failure("What the model was used for is not in the ledger.")
 
     async def _made(self, conversation_id: str, content: str) -> pb.Component:
         component = pb.Component(
@@ -292,6 +301,11 @@ def _run(done: pb.Interaction) -> str:
     )
     tokens = f"{used.input_tokens} tokens read, {used.output_tokens} written"
     return f"{done.model}: {tokens}, {cost}; the first after {first:.2f} s, all in {whole:.2f} s"
+
+
+def _used(day: usage_pb2.UsageOfDay) -> str:
+    tokens = f"{day.usage.input_tokens} tokens read, {day.usage.output_tokens} written"
+    return f"{day.day}, {day.model}: {day.runs} runs, {tokens}, $ {day.usage.cost_micros / _MICRO:.6f}"
 
 
 def _version(component: pb.Component) -> str:

@@ -15,7 +15,9 @@ ANSWERS = (
     "made of the code block in the answer",
     "as a new one",
     "«Photosynthesis»",
-    "tokens read",
+    "by the prices of",
+    ", smollm2-135m-instruct: 4 runs",
+    ", small-1: 1 runs",
 )
 
 
