@@ -6,6 +6,7 @@ So no hint is needed, no replica is special, and who is slow costs no memory.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ import orjson
 from chat_service.errors import ConversationNotFound, CursorUnknown
 from chat_service.hints import Hint, Hints
 from chat_service.models import (
+    AnswerDelta,
     BranchList,
     Change,
     ChangeKind,
@@ -26,6 +28,8 @@ from chat_service.models import (
     ConversationEvent,
     ConversationRow,
     ConversationSessionList,
+    Interaction,
+    InteractionState,
     Message,
     Place,
     Synced,
@@ -42,6 +46,7 @@ from chat_service.store import (
     conversations,
 )
 from chat_service.streams import Stream, Streams
+from chat_service.tails import Tail, Tails
 from shared.batch import PointReads
 from shared.calls import Principal
 from shared.db import Database
@@ -59,9 +64,9 @@ _Key: TypeAlias = tuple[UUID, UUID]
 class ConversationWatches:
     """Tells of conversations as they change."""
 
-    def __init__(self, database: Database, streams: Streams, hints: Hints, presence: Presence) -> None:
+    def __init__(self, database: Database, streams: Streams, hints: Hints, presence: Presence, tails: Tails) -> None:
         """What watchers read at the same time is read together."""
-        self._streams, self._hints, self._presence = streams, hints, presence
+        self._streams, self._hints, self._presence, self._tails = streams, hints, presence, tails
         self._history = _History(database)
 
     async def watch(self, principal: Principal, conversation_id: UUID, after: Place) -> AsyncGenerator[Told, None]:
@@ -70,8 +75,9 @@ class ConversationWatches:
         Raises ConversationNotFound, also when the conversation is purged, and CursorUnknown.
         """
         user_id = principal.user_id
-        with self._streams.opened(user_id) as stream:
-            watch = _Watch(self._history, stream, (user_id, conversation_id), after)
+        with self._streams.opened(user_id) as stream, contextlib.ExitStack() as following:
+            running = _Following(self._tails, (user_id, conversation_id), stream, following)
+            watch = _Watch(self._history, stream, running, (user_id, conversation_id), after)
             hear_typing = partial(watch.hear_typing, principal.session_id)
             with self._hints.watching(user_id, watch.hear), self._presence.watching(conversation_id, hear_typing):
                 while True:
@@ -139,8 +145,9 @@ class _History:
 class _Watch:
     """One watcher: its place, how far the conversation is known to have come, and what is to be told next."""
 
-    def __init__(self, history: _History, stream: Stream, key: _Key, after: Place) -> None:
+    def __init__(self, history: _History, stream: Stream, running: "_Following", key: _Key, after: Place) -> None:
         self._history, self._stream, self._key, self._place = history, stream, key, after
+        self._running = running
         self._hinted = -1
         self._goal: Conversation | None = None
         self._typing: dict[UUID, Typing] = {}
@@ -165,6 +172,9 @@ class _Watch:
         while not self._ready:
             if self._goal is not None:
                 await self._walk_to(self._goal)
+            elif self._synced and (text := await self._running.more(look=self._stream.polled)):
+                self._place = self._running.stamp(self._place)
+                self._ready.append((self._place, text))
             elif not self._synced or await self._moved():
                 self._goal = await self._conversation()
             elif self._typing:
@@ -199,20 +209,73 @@ class _Watch:
         told = _affordable(page)
         for change, row in zip(told, await self._history.rows(self._key, told), strict=True):
             self._place = replace(self._place, revision=change.revision, kind=change.kind, id=change.id)
+            if isinstance(row, Interaction):
+                self._running.learn(row, self._place)
             if row is not None:
-                self._ready.append((self._place, row))
+                self._ready.append((self._running.stamp(self._place), row))
         if len(told) == len(page) < _PAGE:
+            if not self._synced:
+                await self._running.begin(self._place)
             self._arrive(goal)
 
     def _arrive(self, goal: Conversation) -> None:
         settings = _settings(goal)
         news = settings != self._place.settings
-        self._place = Place(revision=goal.revision, settings=settings)
+        self._place = self._running.stamp(Place(revision=goal.revision, settings=settings))
         if news:
             self._ready.append((self._place, goal))
         if not self._synced:
             self._ready.append((self._place, Synced()))
         self._synced, self._goal = True, None
+
+
+class _Following:
+    """The answer that is being written in a conversation, and how many pieces of it were told."""
+
+    def __init__(self, tails: Tails, key: _Key, stream: Stream, stack: contextlib.ExitStack) -> None:
+        self._tails, self._key, self._stream, self._stack = tails, key, stream, stack
+        self._run_id: UUID | None = None
+        self._tail: Tail | None = None
+        self._pieces = 0
+
+    async def begin(self, place: Place) -> None:
+        """Follow what is under way when a stream has told everything before."""
+        run_id = await self._tails.find(*self._key)
+        if run_id is not None:
+            self._follow(run_id, place)
+
+    def learn(self, interaction: Interaction, place: Place) -> None:
+        """Follow a run that has begun, and let one go that has ended."""
+        if interaction.state is InteractionState.RUNNING:
+            self._follow(interaction.id, place)
+        elif interaction.id == self._run_id:
+            self._let_go()
+
+    async def more(self, *, look: bool) -> AnswerDelta | None:
+        """What was written since, as one piece."""
+        if self._tail is None or self._run_id is None:
+            return None
+        pieces = await self._tail.after(self._pieces, look=look)
+        self._pieces += len(pieces)
+        return AnswerDelta(interaction_id=self._run_id, text="".join(pieces)) if pieces else None
+
+    def stamp(self, place: Place) -> Place:
+        """The place, with how much of the answer was told."""
+        if self._run_id is None:
+            return place
+        return replace(place, answer=self._run_id, pieces=self._pieces)
+
+    def _follow(self, run_id: UUID, place: Place) -> None:
+        if run_id == self._run_id:
+            return
+        self._let_go()
+        self._run_id = run_id
+        self._pieces = place.pieces if place.answer == run_id else 0
+        self._tail = self._stack.enter_context(self._tails.reading(self._key[0], run_id, self._stream))
+
+    def _let_go(self) -> None:
+        self._stack.close()
+        self._run_id, self._tail, self._pieces = None, None, 0
 
 
 def _affordable(page: Sequence[Change]) -> Sequence[Change]:

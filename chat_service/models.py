@@ -545,12 +545,15 @@ class Place:
     """A place in a conversation's history: behind a revision, or behind one row within it.
 
     `settings` is a digest of the conversation's own settings as they were told last; zeros where they were not.
+    `pieces` is how many pieces of a running answer were told.
     """
 
     revision: int
     kind: ChangeKind = ChangeKind.END
     id: UUID = _NO_ID
     settings: bytes = bytes(8)
+    answer: UUID = _NO_ID
+    pieces: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -566,8 +569,16 @@ class Typing:
     active: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerDelta:
+    """More of the text of an answer that is being written."""
+
+    interaction_id: UUID
+    text: str = field(repr=False)
+
+
 ConversationRow: TypeAlias = Message | Component | Interaction | ConversationSession | Branch
-ConversationEvent: TypeAlias = Conversation | ConversationRow | Typing | Synced
+ConversationEvent: TypeAlias = Conversation | ConversationRow | AnswerDelta | Typing | Synced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

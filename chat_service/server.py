@@ -36,6 +36,7 @@ from chat_service.rpc.pages import Pages
 from chat_service.runs import TICK_SECONDS, Means, Runs
 from chat_service.searches import Searches
 from chat_service.streams import POLL_SECONDS, Streams
+from chat_service.tails import Tails
 from chat_service.user_watches import UserWatches
 from protos.chat.v1 import (
     component_service_pb2,
@@ -92,8 +93,8 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         streams = Streams(config.streams_per_user)
         held.background.every(POLL_SECONDS, "poll for watchers", streams.poll)
         held.background.spawn("end of streams", streams.end_with(held.ending))
-        async with _generation(config, held, streams, live, hints) as generation:
-            services = _services(config, held, live, streams, generation)
+        async with _generation(config, held, streams, live, hints) as (generation, tails):
+            services = _services(config, held, live, streams, generation, tails)
             async with serving(config, held, services, verifier, "chat.parley") as server:
                 yield server
 
@@ -101,7 +102,7 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
 @contextlib.asynccontextmanager
 async def _generation(
     config: ChatConfig, held: Resources, streams: Streams, live: Live, hints: Hints
-) -> AsyncIterator[Generation]:
+) -> AsyncIterator[tuple[Generation, Tails]]:
     """Answers, written until the service ends; then those under way have the grace time to end by themselves."""
     async with providers.connect(config.asked) as asked:
         written = LiveAnswers()
@@ -114,7 +115,8 @@ async def _generation(
         held.background.every(TICK_SECONDS, "runs", runs.tick)
         with relay.serving(runs.worker):
             try:
-                yield Generation(held.database, runs, answers, hints, held.background, config.quota)
+                generation = Generation(held.database, runs, answers, hints, held.background, config.quota)
+                yield generation, Tails(held.database, written, relay)
             finally:
                 held.ending.set()
                 await runs.ended.wait()
@@ -134,7 +136,7 @@ def _forget(config: ChatConfig, held: Resources, channel: grpc.aio.Channel) -> N
 
 
 def _services(
-    config: ChatConfig, held: Resources, live: Live, streams: Streams, generation: Generation
+    config: ChatConfig, held: Resources, live: Live, streams: Streams, generation: Generation, tails: Tails
 ) -> list[Service]:
     hints = Hints(live)
     pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
@@ -143,7 +145,7 @@ def _services(
     kept = Conversations(held.database, hints, config.retention)
     presence = Presence(kept, live)
     watching = LiveRules(
-        conversations=ConversationWatches(held.database, streams, hints, presence),
+        conversations=ConversationWatches(held.database, streams, hints, presence, tails),
         users=UserWatches(held.database, streams, hints),
         presence=presence,
     )

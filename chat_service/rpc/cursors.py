@@ -9,8 +9,9 @@ from uuid import UUID
 
 from chat_service.models import ChangeKind, Place
 
-# A form, and the end of the id of what it is for; then revision, kind, id and digest of the settings, or microseconds.
-_PLACE: Final = Struct(">B4sqB16s8s")
+# A form, and the end of the id of what it is for; then revision, kind, id, digest of the settings, answer and pieces of
+# it, or microseconds.
+_PLACE: Final = Struct(">B4sqB16s8s16sI")
 _TIME: Final = Struct(">B4sq")
 _PLACE_FORM: Final = 1
 _TIME_FORM: Final = 2
@@ -22,16 +23,23 @@ _LATEST: Final = (datetime(9000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 def write(conversation_id: UUID, place: Place) -> str:
     """The cursor of a place in a conversation."""
-    what = (place.revision, place.kind, place.id.bytes, place.settings)
+    what = (place.revision, place.kind, place.id.bytes, place.settings, place.answer.bytes, place.pieces)
     return _text(_PLACE.pack(_PLACE_FORM, conversation_id.bytes[-4:], *what))
 
 
 def read(conversation_id: UUID, cursor: str) -> Place | None:
     """The place that a cursor stands for; None for what is no cursor of this conversation."""
-    form, home, revision, kind, row, settings = _fields(_PLACE, cursor) or (0, b"", 0, 0, b"", b"")
+    form, home, revision, kind, row, settings, answer, pieces = _fields(_PLACE, cursor) or (0,) * 8
     if (form, home) != (_PLACE_FORM, conversation_id.bytes[-4:]) or revision < 0 or kind not in _KINDS:
         return None
-    return Place(revision=revision, kind=ChangeKind(kind), id=UUID(bytes=row), settings=settings)
+    return Place(
+        revision=revision,
+        kind=ChangeKind(kind),
+        id=UUID(bytes=row),
+        settings=settings,
+        answer=UUID(bytes=answer),
+        pieces=pieces,
+    )
 
 
 def write_time(user_id: UUID, time: datetime) -> str:

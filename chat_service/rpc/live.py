@@ -10,6 +10,7 @@ from google.protobuf.message import Message as ProtoMessage
 
 from chat_service.conversation_watches import ConversationWatches
 from chat_service.models import (
+    AnswerDelta,
     Branch,
     Component,
     Conversation,
@@ -86,6 +87,10 @@ def _typing(model: Typing) -> pb.Typing:
     return pb.Typing(session_id=str(model.session_id), active=model.active)
 
 
+def _delta(model: AnswerDelta) -> pb.AnswerDelta:
+    return pb.AnswerDelta(interaction_id=str(model.interaction_id), text=model.text)
+
+
 def _synced(_: Synced) -> pb.Synced:
     return pb.Synced()
 
@@ -98,6 +103,7 @@ _RENDERED: Final[dict[type, tuple[str, Callable[[Any], ProtoMessage]]]] = {
     Interaction: ("interaction", convert.interaction),
     ConversationSession: ("conversation_session", convert.conversation_session),
     Branch: ("branch", convert.branch),
+    AnswerDelta: ("delta", _delta),
     Typing: ("typing", _typing),
     Synced: ("synced", _synced),
 }

@@ -26,7 +26,7 @@ from protos.chat.v1 import branches_pb2 as protos_dot_chat_dot_v1_dot_branches__
 from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/chat/v1/live.proto\x12\x07\x63hat.v1\x1a\x1dprotos/chat/v1/branches.proto\x1a\x1eprotos/chat/v1/resources.proto\"[\n\x18WatchConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x03 \x01(\x03\"\x85\x03\n\x19WatchConversationResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x15.chat.v1.ConversationH\x00\x12#\n\x07message\x18\x03 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x04 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x12+\n\x0binteraction\x18\x05 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12<\n\x14\x63onversation_session\x18\x06 \x01(\x0b\x32\x1c.chat.v1.ConversationSessionH\x00\x12!\n\x06synced\x18\x07 \x01(\x0b\x32\x0f.chat.v1.SyncedH\x00\x12!\n\x06typing\x18\x08 \x01(\x0b\x32\x0f.chat.v1.TypingH\x00\x12!\n\x06\x62ranch\x18\t \x01(\x0b\x32\x0f.chat.v1.BranchH\x00\x42\x07\n\x05\x65vent\"=\n\x19WatchConversationsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x10\n\x08only_new\x18\x02 \x01(\x08\"\x87\x01\n\x1aWatchConversationsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x15.chat.v1.ConversationH\x00\x12!\n\x06synced\x18\x03 \x01(\x0b\x32\x0f.chat.v1.SyncedH\x00\x42\x07\n\x05\x65vent\"\x08\n\x06Synced\";\n\x10SetTypingRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\"\x13\n\x11SetTypingResponse\",\n\x06Typing\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19protos/chat/v1/live.proto\x12\x07\x63hat.v1\x1a\x1dprotos/chat/v1/branches.proto\x1a\x1eprotos/chat/v1/resources.proto\"[\n\x18WatchConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x66ter_revision\x18\x03 \x01(\x03\"\xac\x03\n\x19WatchConversationResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x15.chat.v1.ConversationH\x00\x12#\n\x07message\x18\x03 \x01(\x0b\x32\x10.chat.v1.MessageH\x00\x12\'\n\tcomponent\x18\x04 \x01(\x0b\x32\x12.chat.v1.ComponentH\x00\x12+\n\x0binteraction\x18\x05 \x01(\x0b\x32\x14.chat.v1.InteractionH\x00\x12<\n\x14\x63onversation_session\x18\x06 \x01(\x0b\x32\x1c.chat.v1.ConversationSessionH\x00\x12!\n\x06synced\x18\x07 \x01(\x0b\x32\x0f.chat.v1.SyncedH\x00\x12!\n\x06typing\x18\x08 \x01(\x0b\x32\x0f.chat.v1.TypingH\x00\x12!\n\x06\x62ranch\x18\t \x01(\x0b\x32\x0f.chat.v1.BranchH\x00\x12%\n\x05\x64\x65lta\x18\n \x01(\x0b\x32\x14.chat.v1.AnswerDeltaH\x00\x42\x07\n\x05\x65vent\"3\n\x0b\x41nswerDelta\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"=\n\x19WatchConversationsRequest\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12\x10\n\x08only_new\x18\x02 \x01(\x08\"\x87\x01\n\x1aWatchConversationsResponse\x12\x0e\n\x06\x63ursor\x18\x01 \x01(\t\x12-\n\x0c\x63onversation\x18\x02 \x01(\x0b\x32\x15.chat.v1.ConversationH\x00\x12!\n\x06synced\x18\x03 \x01(\x0b\x32\x0f.chat.v1.SyncedH\x00\x42\x07\n\x05\x65vent\"\x08\n\x06Synced\";\n\x10SetTypingRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\"\x13\n\x11SetTypingResponse\",\n\x06Typing\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tive\x18\x02 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,17 +36,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WATCHCONVERSATIONREQUEST']._serialized_start=101
   _globals['_WATCHCONVERSATIONREQUEST']._serialized_end=192
   _globals['_WATCHCONVERSATIONRESPONSE']._serialized_start=195
-  _globals['_WATCHCONVERSATIONRESPONSE']._serialized_end=584
-  _globals['_WATCHCONVERSATIONSREQUEST']._serialized_start=586
-  _globals['_WATCHCONVERSATIONSREQUEST']._serialized_end=647
-  _globals['_WATCHCONVERSATIONSRESPONSE']._serialized_start=650
-  _globals['_WATCHCONVERSATIONSRESPONSE']._serialized_end=785
-  _globals['_SYNCED']._serialized_start=787
-  _globals['_SYNCED']._serialized_end=795
-  _globals['_SETTYPINGREQUEST']._serialized_start=797
-  _globals['_SETTYPINGREQUEST']._serialized_end=856
-  _globals['_SETTYPINGRESPONSE']._serialized_start=858
-  _globals['_SETTYPINGRESPONSE']._serialized_end=877
-  _globals['_TYPING']._serialized_start=879
-  _globals['_TYPING']._serialized_end=923
+  _globals['_WATCHCONVERSATIONRESPONSE']._serialized_end=623
+  _globals['_ANSWERDELTA']._serialized_start=625
+  _globals['_ANSWERDELTA']._serialized_end=676
+  _globals['_WATCHCONVERSATIONSREQUEST']._serialized_start=678
+  _globals['_WATCHCONVERSATIONSREQUEST']._serialized_end=739
+  _globals['_WATCHCONVERSATIONSRESPONSE']._serialized_start=742
+  _globals['_WATCHCONVERSATIONSRESPONSE']._serialized_end=877
+  _globals['_SYNCED']._serialized_start=879
+  _globals['_SYNCED']._serialized_end=887
+  _globals['_SETTYPINGREQUEST']._serialized_start=889
+  _globals['_SETTYPINGREQUEST']._serialized_end=948
+  _globals['_SETTYPINGRESPONSE']._serialized_start=950
+  _globals['_SETTYPINGRESPONSE']._serialized_end=969
+  _globals['_TYPING']._serialized_start=971
+  _globals['_TYPING']._serialized_end=1015
 # @@protoc_insertion_point(module_scope)

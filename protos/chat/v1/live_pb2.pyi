@@ -72,6 +72,7 @@ class WatchConversationResponse(_message.Message):
     SYNCED_FIELD_NUMBER: _builtins.int
     TYPING_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
+    DELTA_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the stream is now: to go on after this response. Opaque."""
     @_builtins.property
@@ -110,6 +111,12 @@ class WatchConversationResponse(_message.Message):
         then, and count one more from now on where the branch leaves.
         """
 
+    @_builtins.property
+    def delta(self) -> Global___AnswerDelta:
+        """More of the text of an answer that is being written. The message, when it comes, has all of it, and is right where
+        the pieces before it differ or end too early.
+        """
+
     def __init__(
         self,
         *,
@@ -122,16 +129,43 @@ class WatchConversationResponse(_message.Message):
         synced: Global___Synced | None = ...,
         typing: Global___Typing | None = ...,
         branch: _branches_pb2.Branch | None = ...,
+        delta: Global___AnswerDelta | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "delta", b"delta", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "component", b"component", "conversation", b"conversation", "conversation_session", b"conversation_session", "cursor", b"cursor", "delta", b"delta", "event", b"event", "interaction", b"interaction", "message", b"message", "synced", b"synced", "typing", b"typing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced", "typing", "branch"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["conversation", "message", "component", "interaction", "conversation_session", "synced", "typing", "branch", "delta"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___WatchConversationResponse: _TypeAlias = WatchConversationResponse  # noqa: Y015
+
+@_typing.final
+class AnswerDelta(_message.Message):
+    """More of an answer's text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERACTION_ID_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    interaction_id: _builtins.str
+    """The run that writes it."""
+    text: _builtins.str
+    """Follows what the deltas of this run said before, on this stream and on those whose cursor it began with."""
+    def __init__(
+        self,
+        *,
+        interaction_id: _builtins.str = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interaction_id", b"interaction_id", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerDelta: _TypeAlias = AnswerDelta  # noqa: Y015
 
 @_typing.final
 class WatchConversationsRequest(_message.Message):
