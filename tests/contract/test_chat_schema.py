@@ -143,13 +143,20 @@ async def use_everything(person):
     await person.BatchSendMessages(conversation_id=conversation.id, requests=[message("")] * 3)
     listed = (await person.ListMessages(conversation_id=conversation.id)).messages
     assert [one.position for one in listed] == [1, 2, 3, 4, 5, 6]
+    edited = (await person.EditMessage(message_id=said[1].id, parts=said[0].parts)).message
+    assert (edited.depth, edited.sibling_index, edited.sibling_count) == (2, 2, 2)
+    assert len((await person.ListMessages(conversation_id=conversation.id, descending=True)).messages) == 2
+    await person.SwitchBranch(conversation_id=conversation.id, branch=1)
+    assert len((await person.ListBranches(conversation_id=conversation.id)).branches) == 2
+    await person.SetFeedback(message_id=edited.id, feedback=pb.Feedback(comment="Good"))
+    await person.DeleteMessage(message_id=edited.id)
     built = await person.build(conversation, request_id="one")
     changed = pb.Component(id=built.id, etag=built.etag, content="second")
     assert (await person.UpdateComponent(component=changed)).component.version == 2
     run = pb.Interaction(conversation_id=conversation.id, model="m", state=pb.INTERACTION_STATE_COMPLETED)
     await person.RecordInteraction(interaction=run, response=pb.Response(), request_id="one")
     assert len((await person.ListInteractions(session_id=person.session_id)).interactions) == 1
-    read = (await person.MarkRead(conversation_id=conversation.id, position=6)).conversation_session
+    read = (await person.MarkRead(conversation_id=conversation.id, position=7)).conversation_session
     assert read.unread_count == 0
     assert len((await person.SearchMessages(query="hel*")).results) == 3
     assert len((await person.SearchMessages(query="2")).results) == 1
