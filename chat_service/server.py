@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import grpc
 import structlog
 
-from chat_service import cleanup, erasures, providers, retention
+from chat_service import cleanup, erasures, imports, providers, retention
 from chat_service.answers import Answers
 from chat_service.branches import Branches
 from chat_service.components import Components
@@ -16,8 +16,10 @@ from chat_service.conversation_sessions import ConversationSessions
 from chat_service.conversation_watches import ConversationWatches
 from chat_service.conversations import Conversations
 from chat_service.erasures import Erasures
+from chat_service.exports import Exports
 from chat_service.generation import Generation
 from chat_service.hints import Hints
+from chat_service.imports import Imports
 from chat_service.interactions import Interactions
 from chat_service.ledger import Ledger
 from chat_service.live import Live
@@ -33,6 +35,7 @@ from chat_service.rpc.interaction_service import InteractionService
 from chat_service.rpc.live import LiveRules
 from chat_service.rpc.message_service import MessageService
 from chat_service.rpc.pages import Pages
+from chat_service.rpc.transfer.streams import Files
 from chat_service.runs import TICK_SECONDS, Means, Runs
 from chat_service.searches import Searches
 from chat_service.streams import POLL_SECONDS, Streams
@@ -84,7 +87,7 @@ async def build(config: ChatConfig, know: Know = by_tokens) -> AsyncIterator[Grp
         channels.connect(config.auth_target, config.auth_tls) as channel,
     ):
         held.background.spawn("redis link", held.link.run())
-        shared_cleanup.schedule([*cleanup.tasks(), *erasures.tasks()], held.database, held.background)
+        shared_cleanup.schedule([*cleanup.tasks(), *erasures.tasks(), *imports.tasks()], held.database, held.background)
         _forget(config, held, channel)
         verifier = await know(config, held, channel)
         live = Live(held.link, config.redis_url.get_secret_value())
@@ -139,7 +142,8 @@ def _services(
     config: ChatConfig, held: Resources, live: Live, streams: Streams, generation: Generation, tails: Tails
 ) -> list[Service]:
     hints = Hints(live)
-    pages = Pages(PageTokens(config.key_ring.macs("page tokens")))
+    tokens = PageTokens(config.key_ring.macs("page tokens"))
+    pages = Pages(tokens)
     links = ConversationSessions(held.database, hints)
     searches = Searches(held.database)
     kept = Conversations(held.database, hints, config.retention)
@@ -149,7 +153,8 @@ def _services(
         users=UserWatches(held.database, streams, hints),
         presence=presence,
     )
-    conversations = ConversationService(kept, links, watching, searches, pages)
+    files = Files(Exports(held.database), Imports(held.database, hints, config.retention), tokens)
+    conversations = ConversationService(kept, links, watching, searches, files, pages)
     messages = MessageService(Messages(held.database, hints), Branches(held.database, hints), searches, pages)
     components = ComponentService(Components(held.database, hints), pages)
     ledger = Ledger(held.database)

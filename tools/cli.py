@@ -25,6 +25,8 @@ _COMMANDS = {
     "db-studio": "tools.studio.studio",
     "db-reset": "tools.reset.reset",
     "import-users": "tools.import_users.import_users",
+    "import-conversations": "tools.conversations.import_conversations",
+    "export-conversations": "tools.conversations.export_conversations",
 }
 
 

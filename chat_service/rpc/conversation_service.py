@@ -13,9 +13,11 @@ from chat_service.rpc.live import LiveRules
 from chat_service.rpc.pages import Pages
 from chat_service.rpc.parse import conversations as parse
 from chat_service.rpc.parse import searches as parse_search
+from chat_service.rpc.transfer.streams import Files
 from chat_service.searches import Searches
 from protos.chat.v1 import conversation_service_pb2 as pb
 from protos.chat.v1 import conversation_service_pb2_grpc, live_pb2, search_pb2
+from protos.chat.v1 import transfer_pb2 as transfer_pb
 from shared import calls
 
 Context = ServicerContext[Any, Any]
@@ -30,11 +32,12 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         links: ConversationSessions,
         rules: LiveRules,
         searches: Searches,
+        files: Files,
         pages: Pages,
     ) -> None:
         """Serve with these rules."""
         self._conversations, self._links, self._live = conversations, links, rules
-        self._searches, self._pages = searches, pages
+        self._searches, self._files, self._pages = searches, files, pages
 
     async def CreateConversation(
         self, request: pb.CreateConversationRequest, context: Context
@@ -122,3 +125,13 @@ class ConversationService(conversation_service_pb2_grpc.ConversationServiceServi
         page = await self._searches.conversations(asked)
         token = place.next_token(page, lambda last: last.cursor)
         return search_pb2.SearchConversationsResponse(results=map(hits.conversation, page.items), next_page_token=token)
+
+    def ExportConversations(
+        self, request: transfer_pb.ExportConversationsRequest, context: Context
+    ) -> AsyncIterator[transfer_pb.ExportConversationsResponse]:
+        return self._files.pieces(request)
+
+    def ImportConversations(
+        self, request_iterator: AsyncIterator[transfer_pb.ImportConversationsRequest], context: Context
+    ) -> AsyncIterator[transfer_pb.ImportConversationsResponse]:
+        return self._files.answers(request_iterator)

@@ -167,7 +167,7 @@ WITH doomed AS (
             ) IS NULL
         LIMIT $1
     ) AS i
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

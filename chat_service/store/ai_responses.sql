@@ -10,7 +10,7 @@ WITH doomed AS (
     CROSS JOIN LATERAL (
         SELECT user_id, id FROM ai_responses WHERE user_id = c.user_id AND conversation_id = c.id LIMIT $1
     ) AS r
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

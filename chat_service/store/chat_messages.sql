@@ -273,7 +273,7 @@ WITH doomed AS (
         ORDER BY branch, depth
         LIMIT $1
     ) AS m
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

@@ -61,7 +61,7 @@ WITH doomed AS (
         WHERE k.user_id = c.user_id AND k.conversation_id = c.id
         LIMIT $1
     ) AS v
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

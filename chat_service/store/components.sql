@@ -289,7 +289,7 @@ WITH doomed AS (
             ) IS NULL
         LIMIT $1
     ) AS k
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

@@ -100,7 +100,7 @@ WITH doomed AS (
         WHERE user_id = c.user_id AND conversation_id = c.id
         LIMIT $1
     ) AS s
-    WHERE c.purge_time <= now()
+    WHERE c.purge_time <= now() AND c.purge_time > '-infinity'
     LIMIT $1
 ),
 deleted AS (

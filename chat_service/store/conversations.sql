@@ -132,7 +132,7 @@ FOR NO KEY UPDATE;
 WITH empty AS (
     SELECT c.user_id, c.id FROM conversations AS c
     WHERE
-        c.purge_time <= now()
+        c.purge_time <= now() AND c.purge_time > '-infinity'
         AND (
             SELECT m.id FROM chat_messages AS m WHERE m.user_id = c.user_id AND m.conversation_id = c.id LIMIT 1
         ) IS NULL

@@ -53,6 +53,7 @@ WITH: dict[str, dict[str, Any]] = {
     "RestoreComponentVersion": {"version": 1},
     "SearchMessages": {"query": "hello"},
     "RecordInteraction": {"interaction": {"model": "m", "state": FINISHED}},
+    "ImportConversations": {"format": "CONVERSATION_FORMAT_PARLEY"},
 }
 
 

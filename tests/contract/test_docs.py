@@ -43,6 +43,8 @@ from chat_service import (
     conversation_watches,
     diffs,
     erasures,
+    exports,
+    imports,
     presence,
     questions,
     retention,
@@ -57,6 +59,9 @@ from chat_service.config import ChatConfig
 from chat_service.rpc import metadata
 from chat_service.rpc.parse import components, conversations, generation, interactions, messages, parts, usage
 from chat_service.rpc.parse import searches as search_requests
+from chat_service.rpc.transfer import lines as transfer_lines
+from chat_service.rpc.transfer import splitting, trees
+from chat_service.rpc.transfer import streams as transfers
 from chat_service.store import conversation_branches, pages
 from chat_service.store import searches as search_store
 from shared import access_tokens, batch, cache, cleanup, redis_link, tls, validation
@@ -113,6 +118,7 @@ def minutes(value: timedelta) -> str:
     return f"{value // timedelta(minutes=1)} min"
 
 
+OF_A_FILE = "conversation of ChatGPT's, tree of OpenAssistant's, line of ours"
 STATED = [
     ("message received", f"{server.MAX_MESSAGE_BYTES // 2**20} MiB"),
     ("message sent", f"{4 * server.MAX_MESSAGE_BYTES // 2**20} MiB; pages end at {number(pages.MAX_PAGE_BYTES)} bytes"),
@@ -264,6 +270,14 @@ STATED = [
     ("conversation that nobody touches", f"{number(retention.MAX_BATCHES * cleanup.BATCH_ROWS)} are looked at"),
     ("user whom auth has erased", f"within {number(erasures.PAUSE_SECONDS)} s"),
     ("user whom auth has erased", f"after {erasures.TOKENS_LIVE // timedelta(hours=1)} hours"),
+    ("piece of a file, sent or received", f"{number(transfers.MAX_PIECE)} bytes"),
+    (OF_A_FILE, f"{splitting.MAX_BYTES // 2**20} MiB; {number(splitting.MAX_OBJECTS)} objects"),
+    (OF_A_FILE, f"{number(splitting.MAX_ITEMS)} values; nested {splitting.MAX_NESTING} deep"),
+    ("what is in an imported conversation", f"{number(trees.MAX_BRANCHES)} branches"),
+    ("what is in an imported conversation", f"{number(transfer_lines.MAX_MESSAGES)} messages"),
+    ("what is in an imported conversation", f"{number(transfer_lines.MAX_COMPONENTS)} components"),
+    ("imports and exports of a user on a replica", f"{imports.STREAMS} and {exports.STREAMS}"),
+    ("import that nobody goes on with", f"{imports.ABANDONED_AFTER // timedelta(hours=1)} hour"),
     ("question to auth about a token", f"{number(auth_client.ASK_SECONDS)} s"),
     ("silence of auth", f"{feed.SILENCE_SECONDS:.0f} s after"),
     ("copy of auth's public keys", f"at most once in {signatures._PAUSE_SECONDS:.0f} s"),

@@ -105,10 +105,12 @@ def queries_of(module: Path) -> Iterator[str]:
 def test_every_change_of_a_conversation_takes_a_revision_and_dates_it_and_every_link_is_stamped():
     """Who watches finds changes by their revision, and conversations by the time of their last change.
 
-    Of what is purged at once there is nobody left to tell.
+    Of what is purged at once there is nobody left to tell, and of what is being imported nobody knows yet: all of it is
+    of the conversation's first revision.
     """
     changes = links = 0
-    for query in (query for query in plans.queries("chat") if query.name != "conversations.doom_erased"):
+    unseen = ("conversations.doom_erased", "imported_conversations.")
+    for query in (query for query in plans.queries("chat") if not query.name.startswith(unseen)):
         for change in re.findall(r"UPDATE conversations\b[^;]*?(?=RETURNING|WHERE user_id|FROM |;|\Z)", query.text):
             changes += 1
             assert "revision" in change, query.name

@@ -26,10 +26,11 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from protos.chat.v1 import live_pb2 as protos_dot_chat_dot_v1_dot_live__pb2
 from protos.chat.v1 import resources_pb2 as protos_dot_chat_dot_v1_dot_resources__pb2
 from protos.chat.v1 import search_pb2 as protos_dot_chat_dot_v1_dot_search__pb2
+from protos.chat.v1 import transfer_pb2 as protos_dot_chat_dot_v1_dot_transfer__pb2
 from protos.options.v1 import access_pb2 as protos_dot_options_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/chat/v1/conversation_service.proto\x12\x07\x63hat.v1\x1a google/protobuf/field_mask.proto\x1a\x19protos/chat/v1/live.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1bprotos/chat/v1/search.proto\x1a\x1eprotos/options/v1/access.proto\"\\\n\x19\x43reateConversationRequest\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x1a\x43reateConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\\\n\x17GetConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12\x14\n\x0cunread_count\x18\x02 \x01(\x03\"\x9b\x01\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x03 \x01(\x08\x12\x13\n\x06pinned\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x05 \x01(\x08H\x01\x88\x01\x01\x42\t\n\x07_pinnedB\x0b\n\t_archived\"\xe4\x01\n\x19ListConversationsResponse\x12,\n\rconversations\x18\x01 \x03(\x0b\x32\x15.chat.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12K\n\runread_counts\x18\x03 \x03(\x0b\x32\x34.chat.v1.ListConversationsResponse.UnreadCountsEntry\x1a\x33\n\x11UnreadCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"y\n\x19UpdateConversationRequest\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x1aUpdateConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"I\n\x1a\x44\x65leteConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"6\n\x1bUndeleteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"K\n\x1cUndeleteConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"u\n\x1fListConversationSessionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"x\n ListConversationSessionsResponse\x12;\n\x15\x63onversation_sessions\x18\x01 \x03(\x0b\x32\x1c.chat.v1.ConversationSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x0fMarkReadRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\"N\n\x10MarkReadResponse\x12:\n\x14\x63onversation_session\x18\x01 \x01(\x0b\x32\x1c.chat.v1.ConversationSession2\xd3\n\n\x13\x43onversationService\x12q\n\x12\x43reateConversation\x12\".chat.v1.CreateConversationRequest\x1a#.chat.v1.CreateConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12g\n\x0fGetConversation\x12\x1f.chat.v1.GetConversationRequest\x1a .chat.v1.GetConversationResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12m\n\x11ListConversations\x12!.chat.v1.ListConversationsRequest\x1a\".chat.v1.ListConversationsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12q\n\x12UpdateConversation\x12\".chat.v1.UpdateConversationRequest\x1a#.chat.v1.UpdateConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12q\n\x12\x44\x65leteConversation\x12\".chat.v1.DeleteConversationRequest\x1a#.chat.v1.DeleteConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12w\n\x14UndeleteConversation\x12$.chat.v1.UndeleteConversationRequest\x1a%.chat.v1.UndeleteConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x82\x01\n\x18ListConversationSessions\x12(.chat.v1.ListConversationSessionsRequest\x1a).chat.v1.ListConversationSessionsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12S\n\x08MarkRead\x12\x18.chat.v1.MarkReadRequest\x1a\x19.chat.v1.MarkReadResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12s\n\x11WatchConversation\x12!.chat.v1.WatchConversationRequest\x1a\".chat.v1.WatchConversationResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\xa8\xe7\x18\x01\x30\x01\x12v\n\x12WatchConversations\x12\".chat.v1.WatchConversationsRequest\x1a#.chat.v1.WatchConversationsResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\xa8\xe7\x18\x01\x30\x01\x12V\n\tSetTyping\x12\x19.chat.v1.SetTypingRequest\x1a\x1a.chat.v1.SetTypingResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12s\n\x13SearchConversations\x12#.chat.v1.SearchConversationsRequest\x1a$.chat.v1.SearchConversationsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)protos/chat/v1/conversation_service.proto\x12\x07\x63hat.v1\x1a google/protobuf/field_mask.proto\x1a\x19protos/chat/v1/live.proto\x1a\x1eprotos/chat/v1/resources.proto\x1a\x1bprotos/chat/v1/search.proto\x1a\x1dprotos/chat/v1/transfer.proto\x1a\x1eprotos/options/v1/access.proto\"\\\n\x19\x43reateConversationRequest\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x1a\x43reateConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"1\n\x16GetConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"\\\n\x17GetConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12\x14\n\x0cunread_count\x18\x02 \x01(\x03\"\x9b\x01\n\x18ListConversationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_deleted\x18\x03 \x01(\x08\x12\x13\n\x06pinned\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08\x61rchived\x18\x05 \x01(\x08H\x01\x88\x01\x01\x42\t\n\x07_pinnedB\x0b\n\t_archived\"\xe4\x01\n\x19ListConversationsResponse\x12,\n\rconversations\x18\x01 \x03(\x0b\x32\x15.chat.v1.Conversation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12K\n\runread_counts\x18\x03 \x03(\x0b\x32\x34.chat.v1.ListConversationsResponse.UnreadCountsEntry\x1a\x33\n\x11UnreadCountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"y\n\x19UpdateConversationRequest\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x1aUpdateConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"4\n\x19\x44\x65leteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"I\n\x1a\x44\x65leteConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"6\n\x1bUndeleteConversationRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\"K\n\x1cUndeleteConversationResponse\x12+\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x15.chat.v1.Conversation\"u\n\x1fListConversationSessionsRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"x\n ListConversationSessionsResponse\x12;\n\x15\x63onversation_sessions\x18\x01 \x03(\x0b\x32\x1c.chat.v1.ConversationSession\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x0fMarkReadRequest\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\"N\n\x10MarkReadResponse\x12:\n\x14\x63onversation_session\x18\x01 \x01(\x0b\x32\x1c.chat.v1.ConversationSession2\xcc\x0c\n\x13\x43onversationService\x12q\n\x12\x43reateConversation\x12\".chat.v1.CreateConversationRequest\x1a#.chat.v1.CreateConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12g\n\x0fGetConversation\x12\x1f.chat.v1.GetConversationRequest\x1a .chat.v1.GetConversationResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12m\n\x11ListConversations\x12!.chat.v1.ListConversationsRequest\x1a\".chat.v1.ListConversationsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12q\n\x12UpdateConversation\x12\".chat.v1.UpdateConversationRequest\x1a#.chat.v1.UpdateConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12q\n\x12\x44\x65leteConversation\x12\".chat.v1.DeleteConversationRequest\x1a#.chat.v1.DeleteConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12w\n\x14UndeleteConversation\x12$.chat.v1.UndeleteConversationRequest\x1a%.chat.v1.UndeleteConversationResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12\x82\x01\n\x18ListConversationSessions\x12(.chat.v1.ListConversationSessionsRequest\x1a).chat.v1.ListConversationSessionsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12S\n\x08MarkRead\x12\x18.chat.v1.MarkReadRequest\x1a\x19.chat.v1.MarkReadResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12s\n\x11WatchConversation\x12!.chat.v1.WatchConversationRequest\x1a\".chat.v1.WatchConversationResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\xa8\xe7\x18\x01\x30\x01\x12v\n\x12WatchConversations\x12\".chat.v1.WatchConversationsRequest\x1a#.chat.v1.WatchConversationsResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\xa8\xe7\x18\x01\x30\x01\x12V\n\tSetTyping\x12\x19.chat.v1.SetTypingRequest\x1a\x1a.chat.v1.SetTypingResponse\"\x12\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\x12s\n\x13SearchConversations\x12#.chat.v1.SearchConversationsRequest\x1a$.chat.v1.SearchConversationsResponse\"\x11\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\x12y\n\x13\x45xportConversations\x12#.chat.v1.ExportConversationsRequest\x1a$.chat.v1.ExportConversationsResponse\"\x15\x88\xe7\x18\x02\x92\xe7\x18\tchat.read\xa8\xe7\x18\x01\x30\x01\x12|\n\x13ImportConversations\x12#.chat.v1.ImportConversationsRequest\x1a$.chat.v1.ImportConversationsResponse\"\x16\x88\xe7\x18\x02\x92\xe7\x18\nchat.write\xa8\xe7\x18\x01(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,40 +63,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONSERVICE'].methods_by_name['SetTyping']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['SearchConversations']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['SearchConversations']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read'
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=208
-  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=300
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=302
-  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=375
-  _globals['_GETCONVERSATIONREQUEST']._serialized_start=377
-  _globals['_GETCONVERSATIONREQUEST']._serialized_end=426
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=428
-  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=520
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=523
-  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=678
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=681
-  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=909
-  _globals['_LISTCONVERSATIONSRESPONSE_UNREADCOUNTSENTRY']._serialized_start=858
-  _globals['_LISTCONVERSATIONSRESPONSE_UNREADCOUNTSENTRY']._serialized_end=909
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=911
-  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=1032
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=1034
-  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=1107
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1109
-  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1161
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1163
-  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1236
-  _globals['_UNDELETECONVERSATIONREQUEST']._serialized_start=1238
-  _globals['_UNDELETECONVERSATIONREQUEST']._serialized_end=1292
-  _globals['_UNDELETECONVERSATIONRESPONSE']._serialized_start=1294
-  _globals['_UNDELETECONVERSATIONRESPONSE']._serialized_end=1369
-  _globals['_LISTCONVERSATIONSESSIONSREQUEST']._serialized_start=1371
-  _globals['_LISTCONVERSATIONSESSIONSREQUEST']._serialized_end=1488
-  _globals['_LISTCONVERSATIONSESSIONSRESPONSE']._serialized_start=1490
-  _globals['_LISTCONVERSATIONSESSIONSRESPONSE']._serialized_end=1610
-  _globals['_MARKREADREQUEST']._serialized_start=1612
-  _globals['_MARKREADREQUEST']._serialized_end=1672
-  _globals['_MARKREADRESPONSE']._serialized_start=1674
-  _globals['_MARKREADRESPONSE']._serialized_end=1752
-  _globals['_CONVERSATIONSERVICE']._serialized_start=1755
-  _globals['_CONVERSATIONSERVICE']._serialized_end=3118
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ExportConversations']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ExportConversations']._serialized_options = b'\210\347\030\002\222\347\030\tchat.read\250\347\030\001'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ImportConversations']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ImportConversations']._serialized_options = b'\210\347\030\002\222\347\030\nchat.write\250\347\030\001'
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_start=239
+  _globals['_CREATECONVERSATIONREQUEST']._serialized_end=331
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_start=333
+  _globals['_CREATECONVERSATIONRESPONSE']._serialized_end=406
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=408
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=457
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=459
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=551
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=554
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=709
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=712
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=940
+  _globals['_LISTCONVERSATIONSRESPONSE_UNREADCOUNTSENTRY']._serialized_start=889
+  _globals['_LISTCONVERSATIONSRESPONSE_UNREADCOUNTSENTRY']._serialized_end=940
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_start=942
+  _globals['_UPDATECONVERSATIONREQUEST']._serialized_end=1063
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_start=1065
+  _globals['_UPDATECONVERSATIONRESPONSE']._serialized_end=1138
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_start=1140
+  _globals['_DELETECONVERSATIONREQUEST']._serialized_end=1192
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_start=1194
+  _globals['_DELETECONVERSATIONRESPONSE']._serialized_end=1267
+  _globals['_UNDELETECONVERSATIONREQUEST']._serialized_start=1269
+  _globals['_UNDELETECONVERSATIONREQUEST']._serialized_end=1323
+  _globals['_UNDELETECONVERSATIONRESPONSE']._serialized_start=1325
+  _globals['_UNDELETECONVERSATIONRESPONSE']._serialized_end=1400
+  _globals['_LISTCONVERSATIONSESSIONSREQUEST']._serialized_start=1402
+  _globals['_LISTCONVERSATIONSESSIONSREQUEST']._serialized_end=1519
+  _globals['_LISTCONVERSATIONSESSIONSRESPONSE']._serialized_start=1521
+  _globals['_LISTCONVERSATIONSESSIONSRESPONSE']._serialized_end=1641
+  _globals['_MARKREADREQUEST']._serialized_start=1643
+  _globals['_MARKREADREQUEST']._serialized_end=1703
+  _globals['_MARKREADRESPONSE']._serialized_start=1705
+  _globals['_MARKREADRESPONSE']._serialized_end=1783
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1786
+  _globals['_CONVERSATIONSERVICE']._serialized_end=3398
 # @@protoc_insertion_point(module_scope)

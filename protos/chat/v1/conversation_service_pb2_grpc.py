@@ -6,6 +6,7 @@ import warnings
 from protos.chat.v1 import conversation_service_pb2 as protos_dot_chat_dot_v1_dot_conversation__service__pb2
 from protos.chat.v1 import live_pb2 as protos_dot_chat_dot_v1_dot_live__pb2
 from protos.chat.v1 import search_pb2 as protos_dot_chat_dot_v1_dot_search__pb2
+from protos.chat.v1 import transfer_pb2 as protos_dot_chat_dot_v1_dot_transfer__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -96,6 +97,16 @@ class ConversationServiceStub:
                 '/chat.v1.ConversationService/SearchConversations',
                 request_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.SerializeToString,
                 response_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.FromString,
+                _registered_method=True)
+        self.ExportConversations = channel.unary_stream(
+                '/chat.v1.ConversationService/ExportConversations',
+                request_serializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsResponse.FromString,
+                _registered_method=True)
+        self.ImportConversations = channel.stream_stream(
+                '/chat.v1.ConversationService/ImportConversations',
+                request_serializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsRequest.SerializeToString,
+                response_deserializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsResponse.FromString,
                 _registered_method=True)
 
 
@@ -204,6 +215,25 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportConversations(self, request, context):
+        """Takes conversations out, with all that is in them, as a file; transfer.proto says how. Ends with UNAUTHENTICATED when
+        the access token that it began with expires: go on with a new one from the last `next_page_token`.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, UNAUTHENTICATED, TOO_MANY_STREAMS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportConversations(self, request_iterator, context):
+        """Brings conversations in, from a file of our own or of another system; transfer.proto says how. Answers each piece of
+        the file, once what it says has been committed, with a verdict on each conversation that the piece completed. Ends
+        with UNAUTHENTICATED when the access token that it began with expires: send the file again with a new one.
+        Errors: INVALID_FIELDS, UNAUTHENTICATED, CONFLICT, TOO_MANY_STREAMS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -266,6 +296,16 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.SearchConversations,
                     request_deserializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.FromString,
                     response_serializer=protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.SerializeToString,
+            ),
+            'ExportConversations': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportConversations,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsResponse.SerializeToString,
+            ),
+            'ImportConversations': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportConversations,
+                    request_deserializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsRequest.FromString,
+                    response_serializer=protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -593,6 +633,60 @@ class ConversationService:
             '/chat.v1.ConversationService/SearchConversations',
             protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsRequest.SerializeToString,
             protos_dot_chat_dot_v1_dot_search__pb2.SearchConversationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportConversations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/chat.v1.ConversationService/ExportConversations',
+            protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_transfer__pb2.ExportConversationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportConversations(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/chat.v1.ConversationService/ImportConversations',
+            protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsRequest.SerializeToString,
+            protos_dot_chat_dot_v1_dot_transfer__pb2.ImportConversationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -12,6 +12,7 @@ from grpc import aio as _aio
 from protos.chat.v1 import conversation_service_pb2 as _conversation_service_pb2
 from protos.chat.v1 import live_pb2 as _live_pb2
 from protos.chat.v1 import search_pb2 as _search_pb2
+from protos.chat.v1 import transfer_pb2 as _transfer_pb2
 import abc as _abc_1
 
 
@@ -74,6 +75,17 @@ class ConversationServiceStub:
     SearchConversations: _aio.UnaryUnaryMultiCallable[_search_pb2.SearchConversationsRequest, _search_pb2.SearchConversationsResponse]
     """Finds conversations by their titles; search.proto tells how queries are written.
     Errors: INVALID_FIELDS.
+    """
+    ExportConversations: _aio.UnaryStreamMultiCallable[_transfer_pb2.ExportConversationsRequest, _transfer_pb2.ExportConversationsResponse]
+    """Takes conversations out, with all that is in them, as a file; transfer.proto says how. Ends with UNAUTHENTICATED when
+    the access token that it began with expires: go on with a new one from the last `next_page_token`.
+    Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, UNAUTHENTICATED, TOO_MANY_STREAMS.
+    """
+    ImportConversations: _aio.StreamStreamMultiCallable[_transfer_pb2.ImportConversationsRequest, _transfer_pb2.ImportConversationsResponse]
+    """Brings conversations in, from a file of our own or of another system; transfer.proto says how. Answers each piece of
+    the file, once what it says has been committed, with a verdict on each conversation that the piece completed. Ends
+    with UNAUTHENTICATED when the access token that it began with expires: send the file again with a new one.
+    Errors: INVALID_FIELDS, UNAUTHENTICATED, CONFLICT, TOO_MANY_STREAMS.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -202,6 +214,29 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_search_pb2.SearchConversationsResponse]:
         """Finds conversations by their titles; search.proto tells how queries are written.
         Errors: INVALID_FIELDS.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportConversations(
+        self,
+        request: _transfer_pb2.ExportConversationsRequest,
+        context: _aio.ServicerContext[_transfer_pb2.ExportConversationsRequest, _abc.AsyncIterator[_transfer_pb2.ExportConversationsResponse]],
+    ) -> _abc.AsyncIterator[_transfer_pb2.ExportConversationsResponse]:
+        """Takes conversations out, with all that is in them, as a file; transfer.proto says how. Ends with UNAUTHENTICATED when
+        the access token that it began with expires: go on with a new one from the last `next_page_token`.
+        Errors: INVALID_FIELDS, CONVERSATION_NOT_FOUND, UNAUTHENTICATED, TOO_MANY_STREAMS.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportConversations(
+        self,
+        request_iterator: _abc.AsyncIterator[_transfer_pb2.ImportConversationsRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_transfer_pb2.ImportConversationsRequest], _abc.AsyncIterator[_transfer_pb2.ImportConversationsResponse]],
+    ) -> _abc.AsyncIterator[_transfer_pb2.ImportConversationsResponse]:
+        """Brings conversations in, from a file of our own or of another system; transfer.proto says how. Answers each piece of
+        the file, once what it says has been committed, with a verdict on each conversation that the piece completed. Ends
+        with UNAUTHENTICATED when the access token that it began with expires: send the file again with a new one.
+        Errors: INVALID_FIELDS, UNAUTHENTICATED, CONFLICT, TOO_MANY_STREAMS.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _aio.Server) -> None: ...

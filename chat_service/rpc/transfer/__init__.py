@@ -1,0 +1,1 @@
+"""Files of conversations: how they are cut into documents, read, and written."""
