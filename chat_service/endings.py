@@ -6,7 +6,7 @@ It is written by whoever still holds the run, and by nobody else.
 from typing import Final
 from uuid import UUID
 
-from chat_service import blocks
+from chat_service import blocks, titles
 from chat_service.blocks import Block
 from chat_service.models import ComponentChange, InteractionState, NewComponent, NewMessage, Part, Role
 from chat_service.parts import weight
@@ -25,6 +25,7 @@ async def end(database: Database, run: Run, outcome: Outcome) -> int | None:
             return None
         message_id = await _keep(tx, run, outcome)
         made = await _build(tx, run, outcome.progress.text)
+        await _entitle(tx, run, outcome)
         ending = Ending(
             state=outcome.state,
             chunk_ends=outcome.progress.chunk_ends,
@@ -55,6 +56,14 @@ async def end_lapsed(database: Database, lapsed: Lapsed) -> int | None:
         attempts=(attempt,),
     )
     return await end(database, lapsed.run, outcome)
+
+
+async def _entitle(executor: Executor, run: Run, outcome: Outcome) -> None:
+    if run.prompt_id is None or outcome.state is not InteractionState.COMPLETED:
+        return
+    title = titles.from_words(await runs.find_untitled(executor, run))
+    if title:
+        await runs.entitle(executor, run, title)
 
 
 async def _build(executor: Executor, run: Run, text: str) -> tuple[tuple[UUID, int], ...]:

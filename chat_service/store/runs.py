@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chat_service.models import InteractionState, Usage
+from chat_service.parts import load
 from chat_service.run_models import Answer, Attempt, Ending, Lapsed, Lease, NewRun, Progress, Run
 from shared import sql
 from shared.db import Executor, Record
@@ -92,6 +93,17 @@ async def lock_conversation(executor: Executor, run: Run) -> bool:
 async def hold(executor: Executor, run: Run) -> bool:
     """Hold a run until the transaction's end; whether the worker still has it. Its conversation is locked."""
     return await executor.fetch_value(queries.hold, run.user_id, run.id, run.fence) is not None
+
+
+async def find_untitled(executor: Executor, run: Run) -> str:
+    """What the user said first in a conversation without a title; empty where it has one, or said nothing in words."""
+    stored = await executor.fetch_value(queries.find_untitled, run.user_id, run.conversation_id, run.prompt_id)
+    return " ".join(part for part in load(stored or ()) if isinstance(part, str))
+
+
+async def entitle(executor: Executor, run: Run, title: str) -> None:
+    """Give a run's conversation, which is locked, a title."""
+    await executor.fetch_value(queries.entitle, run.user_id, run.conversation_id, title)
 
 
 async def end(executor: Executor, run: Run, ending: Ending) -> int:

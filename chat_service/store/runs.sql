@@ -169,6 +169,23 @@ ended AS (
 )
 SELECT revision FROM conversation;
 
+-- name: find_untitled
+-- What the user said first in a conversation without a title; nothing where it has one, or has gone on for long.
+-- $1 user, $2 conversation, $3 the message that a run answered
+-- index: conversations_pkey, chat_messages_pkey
+SELECT m.parts
+FROM conversations AS c
+INNER JOIN chat_messages AS m ON m.user_id = $1 AND m.id = $3
+WHERE c.user_id = $1 AND c.id = $2 AND c.title = '' AND c.message_count <= 3;
+
+-- name: entitle
+-- The conversation is locked.
+-- $1 user, $2 conversation, $3 title
+-- index: conversations_pkey
+UPDATE conversations
+SET title = $3, revision = revision + 1, etag_revision = revision + 1, update_time = now()
+WHERE user_id = $1 AND id = $2;
+
 -- name: add_attempt
 -- One request to a provider, of a run that ends.
 -- $1 user, $2 conversation, $3 interaction, $4 session, $5 message or null, $6 to $11 its usage, $12 whether it is

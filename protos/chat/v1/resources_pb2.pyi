@@ -173,7 +173,9 @@ class Conversation(_message.Message):
     id: _builtins.str
     """UUIDv7. Output only."""
     title: _builtins.str
-    """What the user calls it. At most 200 characters; may be empty. Writable."""
+    """What the user calls it. At most 200 characters; may be empty: then its first answer gives it the user's first words.
+    Writable.
+    """
     state: Global___ConversationState.ValueType
     """Where it is in its life. Output only."""
     active_branch: _builtins.int
