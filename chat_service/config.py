@@ -106,6 +106,11 @@ class ChatConfig(ServiceConfig):
     def _check_provider(self) -> Self:
         self._require("provider_url", "provider_model")
         self._require("provider_model", "provider_url")
+        if self.production and not self.allow_plaintext and any(one.in_plaintext for one in self.asked):
+            raise ValueError(
+                f"{self._told('provider_url')}: production refuses plaintext to another machine, unless "
+                f"{self._told('allow_plaintext')}=true says that a mesh or a sidecar ends TLS"
+            )
         return self
 
     @model_validator(mode="after")

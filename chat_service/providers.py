@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # a second of CPU, which only who has a provider pays
     from openai import AsyncOpenAI
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _MAX_CODE: Final = 100
 _CONNECT_SECONDS: Final = 5.0
 _MOST_TOKENS: Final = 10**12  # a provider may say anything
@@ -51,6 +52,12 @@ class ProviderSettings(BaseModel):
             return self.output_limit
         host = urlsplit(self.url).hostname or ""
         return "max_completion_tokens" if host.endswith(_OPENAIS) else "max_tokens"
+
+    @property
+    def in_plaintext(self) -> bool:
+        """Whether the key could be read on its way: not on the loopback."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and parts.hostname not in _LOOPBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
