@@ -255,6 +255,16 @@ def test_every_secret_is_marked_for_redaction() -> None:
     assert [f"{message}.{field.name}" for message, field in secrets if not field.options.debug_redact] == []
 
 
+def test_a_stream_that_lasts_for_a_user_ends_with_the_users_session() -> None:
+    watches = {
+        name: method.options.Extensions[access_pb2.lasting]
+        for name, method in methods()
+        if "/Watch" in name and method.options.Extensions[access_pb2.access] == access_pb2.ACCESS_USER
+    }
+    assert len(watches) >= 2
+    assert [name for name, lasting in watches.items() if not lasting] == []
+
+
 def test_the_committed_code_is_what_the_protos_give() -> None:
     assert list(protos.stale()) == []
 
