@@ -50,12 +50,12 @@ class ConversationSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One question to the index: about a window of serials, below one; `indexed` is what the index itself must tell."""
+    """One question to the index: about a window, below a serial; `indexed` is what the index must tell beside that."""
 
     asked: MessageSearch
     question: Question
     indexed: str
-    scope: str
+    window: str
     below: int
     rows: int
     hits: int

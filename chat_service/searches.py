@@ -81,8 +81,8 @@ class Searches:
             wanted = Probe(
                 asked=asked,
                 question=question,
-                indexed="" if nth < strolling else question.indexed,
-                scope=" & ".join([f"({window.condition(asked.user_id)})", *told]),
+                indexed=" & ".join(told if nth < strolling else [question.indexed, *told]),
+                window=window.condition(asked.user_id),
                 below=below,
                 rows=_ROWS,
                 hits=BLOCK - len(hits),

@@ -31,8 +31,9 @@ async def probe(executor: Executor, wanted: Probe) -> Probed:
     rows = await executor.fetch_all(
         queries.probe,
         asked.user_id,
-        " & ".join(filter(None, (wanted.indexed, wanted.scope))),
-        None if question.exact and wanted.indexed else question.full,
+        wanted.indexed or wanted.window,
+        wanted.window,
+        None if question.exact else question.full,
         question.rated,
         wanted.below,
         asked.conversation_id,

@@ -17,17 +17,18 @@ SELECT
 -- name: probe
 -- The newest hits in a window, each with its rank, and how many rows the index had for it: one more than the limit says
 -- that these are not all, and then the hits mean nothing. The index is asked alone, behind a limit, so that no other way
--- is ever planned: its condition names the user by a word, and the rows are checked for the user.
--- $1 user, $2 what the index is asked, $3 what else must hold or null, $4 what the rank is by, $5 the serial to stay
--- below, $6 conversation or null, $7 from and $8 before when or null, $9 the limit of rows, $10 how many hits
+-- is ever planned: the window names the user by words, and the rows are checked for the user. Words and window are two
+-- conditions, between which the index goes to and fro; as one it would look at each message of the window.
+-- $1 user, $2 what the index is asked, $3 the window, $4 what else must hold or null, $5 what the rank is by, $6 the serial
+-- to stay below, $7 conversation or null, $8 from and $9 before when or null, $10 the limit of rows, $11 how many hits
 -- index: chat_messages_search_idx, conversations_pkey, chat_messages_pkey
 WITH looked AS MATERIALIZED (
     SELECT
         user_id, id, conversation_id, serial, create_time,
-        CASE WHEN $3::text IS NULL THEN true ELSE search @@ $3::text::tsquery END AS meant
+        CASE WHEN $4::text IS NULL THEN true ELSE search @@ $4::text::tsquery END AS meant
     FROM chat_messages
-    WHERE search @@ $2::text::tsquery
-    LIMIT $9
+    WHERE search @@ $2::text::tsquery AND search @@ $3::text::tsquery
+    LIMIT $10
 ),
 alive AS MATERIALIZED (
     SELECT c.id
@@ -40,18 +41,18 @@ hit AS MATERIALIZED (
     SELECT l.id, l.serial
     FROM looked AS l
     WHERE
-        l.user_id = $1 AND l.meant AND l.serial < $5 AND l.conversation_id = coalesce($6::uuid, l.conversation_id)
-        AND l.create_time >= coalesce($7::timestamptz, '-infinity')
-        AND l.create_time < coalesce($8::timestamptz, 'infinity')
+        l.user_id = $1 AND l.meant AND l.serial < $6 AND l.conversation_id = coalesce($7::uuid, l.conversation_id)
+        AND l.create_time >= coalesce($8::timestamptz, '-infinity')
+        AND l.create_time < coalesce($9::timestamptz, 'infinity')
         AND l.conversation_id IN (SELECT id FROM alive)
     ORDER BY l.serial DESC
-    LIMIT $10
+    LIMIT $11
 )
 SELECT (SELECT count(*) FROM looked) AS looked, h.id, h.serial, m.text_bytes, m.rank
 FROM (SELECT 1) AS always
 LEFT JOIN hit AS h ON true
 LEFT JOIN LATERAL (
-    SELECT text_bytes, ts_rank(search, $4::text::tsquery, 1) AS rank
+    SELECT text_bytes, ts_rank(search, $5::text::tsquery, 1) AS rank
     FROM chat_messages
     WHERE user_id = $1 AND id = h.id
     LIMIT 1
