@@ -273,6 +273,7 @@ STATED = [
     ("piece of a file, sent or received", f"{number(transfers.MAX_PIECE)} bytes"),
     (OF_A_FILE, f"{splitting.MAX_BYTES // 2**20} MiB; {number(splitting.MAX_OBJECTS)} objects"),
     (OF_A_FILE, f"{number(splitting.MAX_ITEMS)} values; nested {splitting.MAX_NESTING} deep"),
+    (OF_A_FILE, f"{number(trees.MAX_NODES)} messages"),
     ("what is in an imported conversation", f"{number(trees.MAX_BRANCHES)} branches"),
     ("what is in an imported conversation", f"{number(transfer_lines.MAX_MESSAGES)} messages"),
     ("what is in an imported conversation", f"{number(transfer_lines.MAX_COMPONENTS)} components"),

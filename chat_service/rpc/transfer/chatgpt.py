@@ -19,7 +19,7 @@ from chat_service.rpc.parse.parts import MAX_NAME, MAX_TEXT
 from chat_service.rpc.transfer import reading
 from chat_service.rpc.transfer.reading import Maker, Origin, Read, Refusal, Refused
 from chat_service.rpc.transfer.splitting import Document
-from chat_service.rpc.transfer.trees import Before, Node, Placing, Said
+from chat_service.rpc.transfer.trees import MAX_NODES, Before, Node, Placing, Said
 from chat_service.transfer_models import NewImport
 from protos.chat.v1 import resources_pb2 as pb
 
@@ -132,6 +132,8 @@ def _metadata(external_id: str, model: str | None) -> str:
 
 def _roots(mapping: Mapping[str, _Node]) -> list[Node[_Message | None]]:
     """The nodes without a parent, with all that hangs on them; raises Refused where not everything does."""
+    if len(mapping) > MAX_NODES:
+        raise Refused(f"mapping: has more than {MAX_NODES:,} messages")
     nodes = {name: Node(name=name, message=node.message) for name, node in mapping.items()}
     order = {name: place for node in mapping.values() for place, name in enumerate(node.children)}
     roots = []

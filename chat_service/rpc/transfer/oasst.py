@@ -13,7 +13,7 @@ from chat_service.models import Role
 from chat_service.rpc.transfer import reading
 from chat_service.rpc.transfer.reading import Maker, Origin, Read, Refusal, Refused
 from chat_service.rpc.transfer.splitting import Document
-from chat_service.rpc.transfer.trees import Before, Node, Placing, Said
+from chat_service.rpc.transfer.trees import MAX_NODES, Before, Node, Placing, Said
 from chat_service.transfer_models import NewImport
 
 _ROLES: Final = {"prompter": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
@@ -82,6 +82,8 @@ def _root(prompt: _Message) -> Node[_Message]:
             if child.name in names:
                 raise Refused(f"replies: {child.name[:60]} is there twice")
             names.add(child.name)
+        if len(names) > MAX_NODES:
+            raise Refused(f"replies: there are more than {MAX_NODES:,} messages")
         waiting.extend(node.children)
     return root
 

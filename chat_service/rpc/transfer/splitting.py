@@ -12,8 +12,8 @@ from typing import Final, Protocol
 MAX_BYTES: Final = 8 * 1024 * 1024
 MAX_NESTING: Final = 200
 # What each value costs when it is read, whatever its text: so that a small document cannot be large in memory.
-MAX_OBJECTS: Final = 250_000
-MAX_ITEMS: Final = 1_000_000
+MAX_OBJECTS: Final = 100_000
+MAX_ITEMS: Final = 500_000
 
 _TOO_LARGE: Final = f"has more than {MAX_BYTES:,} bytes"
 _TOO_MANY: Final = f"has more than {MAX_OBJECTS:,} objects or {MAX_ITEMS:,} values"
@@ -22,8 +22,8 @@ _NOT_AN_OBJECT: Final = "is not a JSON object"
 _NOT_AN_ARRAY: Final = "the file is not a JSON array"
 _CUT_OFF: Final = "the file ends in the middle of it"
 _STRING: Final = re.compile(rb"(?:[^\"\\]++|\\.)*+", re.DOTALL)
-# A whole string, a bracket, or the beginning of a string that the piece does not end.
-_MARK: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]"]', re.DOTALL)
+# What leads to a bracket, whole strings among it, or to a string that the piece does not end.
+_TO_MARK: Final = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 _MARK_OUTSIDE: Final = re.compile(rb'["{}\[\],]')
 _QUOTE: Final = ord('"')
 _BACKSLASH: Final = ord("\\")
@@ -157,24 +157,23 @@ class Elements:
     def _inside(self, piece: bytes, at: int) -> int:
         """To the end of the element, to a string that this piece does not end, or to the end of the piece."""
         depth = self._depth
-        for mark in _MARK.finditer(piece, at):
-            begin, end = mark.span()
-            kind = piece[begin]
+        while (end := _to_mark(piece, at)) < len(piece):
+            at, kind = end + 1, piece[end]
             if kind == _QUOTE:
-                if end - begin == 1:
-                    self._depth, self._in_string = depth, True
-                    return end
-            elif kind in _OPENING:
+                self._in_string = True
+                break
+            if kind in _OPENING:
                 depth += 1
                 if depth > MAX_NESTING:
                     self._element.problem = _TOO_DEEP
             else:
                 depth -= 1
                 if depth == _IN_ARRAY:
-                    self._depth = depth
-                    return end
+                    break
+        else:
+            at = len(piece)
         self._depth = depth
-        return len(piece)
+        return at
 
     def _outside(self, piece: bytes, at: int) -> int:
         """To the beginning of an element, or past the next mark before it."""
@@ -207,3 +206,9 @@ class Elements:
     def _refuse(self, problem: str) -> None:
         self._element.problem = self._element.problem or problem
         self._ready.append(self._element.take())
+
+
+def _to_mark(piece: bytes, at: int) -> int:
+    """Where the next mark is, from a place outside of strings; the end of the piece where there is none."""
+    found = _TO_MARK.match(piece, at)
+    return found.end() if found else at

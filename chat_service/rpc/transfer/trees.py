@@ -22,6 +22,8 @@ from chat_service.transfer_models import (
 )
 
 MAX_BRANCHES: Final = 1_000
+# A tree is held in memory as a whole, and looked through before its first message is read.
+MAX_NODES: Final = 20_000
 
 Place = tuple[int, int]
 M = TypeVar("M")
