@@ -213,6 +213,15 @@ async def test_what_is_deleted_is_not_found_and_what_is_undeleted_is(ada):
     assert (len(await found(ada, "garden")), await titles(ada, "garden")) == (2, ["garden"])
 
 
+async def test_a_deleted_message_is_not_found_and_one_on_another_branch_is(ada):
+    conversation = await ada.converse()
+    one = await ada.say(conversation, "garden one")
+    await ada.EditMessage(message_id=one.id, parts=[pb.Part(text="garden two")])
+    assert sorted(await found(ada, "garden")) == ["garden one", "garden two"]
+    await ada.DeleteMessage(message_id=one.id)
+    assert await found(ada, "garden") == ["garden two"]
+
+
 async def test_only_texts_are_searched_all_of_them(ada):
     parts = [
         pb.Part(text="first"),
