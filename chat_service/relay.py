@@ -1,8 +1,8 @@
 """Pieces of an answer, from the process that writes it to those where it is read, over Redis.
 
 Nobody reads elsewhere, nothing is sent: whoever lacks pieces asks the worker for them, and is sent them for 20 s; who
-still reads asks again. They are sent in bundles of about 60 words, so that an answer of 1,000 tokens costs less than 30
-commands. What is lost is found in Postgres.
+still reads asks again. They are sent in bundles, of 40 words at first and later of 100, so that an answer of 1,000
+tokens costs less than 30 commands. What is lost is found in Postgres.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ _WANT: Final = Struct(">16sI")
 _FIRST: Final = Struct(">I")
 _WANTED_SECONDS: Final = 20.0
 _ASK_AGAIN_SECONDS: Final = 15.0
-_BUNDLE_WORDS: Final = 60
+_SMALL_BUNDLE, _LARGE_BUNDLE = 40, 100
+_SMALL_UNTIL: Final = 200
 _SOONEST_SECONDS: Final = 0.3
 _LATEST_SECONDS: Final = 2.0
 
@@ -85,7 +86,8 @@ class _Feed:
             self._end()
             return
         waited = clock.monotonic() - self._sent_at
-        many = self._answer.words - self._words >= _BUNDLE_WORDS
+        enough = _SMALL_BUNDLE if self._words < _SMALL_UNTIL else _LARGE_BUNDLE
+        many = self._answer.words - self._words >= enough
         if waited >= _LATEST_SECONDS or (many and waited >= _SOONEST_SECONDS):
             self._send()
         elif self._timer is None:
