@@ -55,3 +55,4 @@ def test_a_figure_is_good_within_its_target():
     assert Figure(name="", samples=slow, judged=False).good
     assert Figure(name="", samples=slow, beside=slow).good
     assert not Figure(name="", samples=slow, beside=quick).good
+    assert Figure(name="", samples=slow, beside=quick, slowdown=5).good
