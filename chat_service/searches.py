@@ -22,7 +22,7 @@ from chat_service.store import searches as store
 from chat_service.store.pages import MAX_PAGE_BYTES
 from shared.db import Database
 
-BLOCK: Final = 300
+BLOCK: Final = 150
 _ROWS: Final = RUN  # that a probe may look at: a run fits always
 _MOST_ROWS: Final = 5 * _ROWS
 _MOST_PROBES: Final = 24

@@ -50,9 +50,9 @@ class SearchMessagesRequest(_message.Message):
     role: _resources_pb2.Role.ValueType
     """Only messages of this role. Left out: of all roles."""
     page_size: _builtins.int
-    """How many at most; 0 means 50, and more than 200 means 200. A page ends earlier where its text would pass
-    3,000,000 bytes, and may be short, or empty, where very many messages had to be looked at: it is the last one
-    only if `next_page_token` is empty.
+    """How many at most; 0 means 50, and more than 200 means 200. A page ends with its block of 150 hits, and
+    where its text would pass 3,000,000 bytes; it may be short, or empty, where very many messages had to be looked at.
+    It is the last one only if `next_page_token` is empty.
     """
     page_token: _builtins.str
     """The `next_page_token` of the page before; empty for the first page. All else must be as it was there."""
@@ -95,7 +95,7 @@ class SearchMessagesResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageHit]:
-        """The newest 300 hits come first, and among them the best; then the 300 before these, in the same way. Newest is what
+        """The newest 150 hits come first, and among them the best; then the 150 before these, in the same way. Newest is what
         was appended last. What is appended while pages are read is not on them.
         """
 
