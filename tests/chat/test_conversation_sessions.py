@@ -6,7 +6,10 @@ from grpc import StatusCode
 
 from protos.chat.v1 import resources_pb2 as pb
 from shared import ids
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.grpc_errors import failure
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def links(person, **question):

@@ -8,9 +8,12 @@ from google.protobuf.struct_pb2 import Struct
 from grpc import StatusCode
 
 from protos.chat.v1 import resources_pb2 as pb
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chattest import gather
 from tests.grpc_errors import failure
 from tests.servers import fetch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ACTIVE, DELETED = pb.CONVERSATION_STATE_ACTIVE, pb.CONVERSATION_STATE_DELETED
 
@@ -242,7 +245,7 @@ async def test_deleted_conversations_are_listed_where_they_are_asked_for(ada):
 async def test_after_its_purge_time_a_conversation_is_not_there_even_before_clean_up(ada, chat):
     made = await ada.converse()
     await ada.DeleteConversation(conversation_id=made.id)
-    await fetch(chat.database.owner_url, "UPDATE conversations SET purge_time = now()")
+    await fetch(chat.database.owner_url, "UPDATE conversations SET purge_time = now() WHERE id = $1", made.id)
     calls = [
         ada.GetConversation(conversation_id=made.id),
         ada.UndeleteConversation(conversation_id=made.id),

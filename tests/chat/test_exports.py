@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from google.protobuf.struct_pb2 import Struct
 from grpc import StatusCode
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 from chat_service import exports
 from protos.chat.v1 import resources_pb2 as res
 from shared import ids
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chat.transfers import IMPORTED, exported, imported, records, verdicts
 from tests.chattest import ASSISTANT, Chat, Person
 from tests.grpc_errors import failure
 from tests.servers import fetch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # What an import makes anew: ids, and when and at which revision it came here.
 MADE_ANEW = {"id", "conversation_id", "message_id", "component_id", "replaces", "revision", "update_time"}

@@ -17,9 +17,12 @@ from grpc import StatusCode
 
 from protos.chat.v1 import resources_pb2 as pb
 from shared import ids
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chattest import ASSISTANT, SERVICES, USER, Chat, Person, message
 from tests.grpc_errors import failure
 from tests.servers import fetch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 FINISHED = pb.INTERACTION_STATE_CANCELLED
 TEXT = [pb.Part(text="mine now")]

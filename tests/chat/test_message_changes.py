@@ -4,9 +4,12 @@ import pytest
 from grpc import StatusCode
 
 from protos.chat.v1 import resources_pb2 as pb
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chattest import ASSISTANT, USER, message
 from tests.grpc_errors import failure
 from tests.servers import fetch
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOOD, BAD = pb.FEEDBACK_RATING_GOOD, pb.FEEDBACK_RATING_BAD
 

@@ -15,8 +15,11 @@ from chat_service import parts
 from chat_service.models import File, Image, Json, ToolCall, ToolResult
 from chat_service.rpc import json_values
 from protos.chat.v1 import resources_pb2 as pb
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chattest import ASSISTANT, message
 from tests.grpc_errors import failure
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 VALUE = {"b": [1, -2.5, True, None, "\u00e9\U0001f600", {"": []}], "a": {"deep": {"er": [[]]}}}
 ALL_KINDS = [

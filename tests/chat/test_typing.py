@@ -1,13 +1,17 @@
 """SetTyping: told to who watches, in whichever replica, and kept nowhere."""
 
 import grpc
+import pytest
 from grpc import StatusCode
 
 from chat_service import presence
 from shared import ids
+from tests.chat.sharing import ada, auth_target, bob, chat, chat_database  # noqa: F401 - one service for the file
 from tests.chat.watching import Watch, kinds, what
 from tests.chattest import Person, chat_config, gather, running_chat
 from tests.grpc_errors import failure, unpacked
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_other_sign_ins_are_told_and_ones_own_is_not(ada, chat, servers, auth_target):
