@@ -24,7 +24,6 @@ _FILLED: Final = 0.6  # of the rows that a probe may look at, by the estimate
 _MORE: Final = 1.3  # than needed, by the estimate
 _GROWTH: Final = 64
 _SLOW_GROWTH: Final = 8
-_ENOUGH: Final = 8  # rows to estimate by
 _ROUNDED: Final = 4  # a window may end short of its width by such a part of it, so that long runs fit
 
 
@@ -54,14 +53,16 @@ class Walk:
 
     end: int
     growth: int = _GROWTH
-    runs: int = 0
+    runs: float = 0
     looked: int = 0
     found: int = 0
 
     @classmethod
     def of(cls, question: Question, below: int) -> "Walk":
         """Before the first window. Where only beginnings of words are sought, the index looks at all that is in it."""
-        return cls(-(-below // RUN), growth=_GROWTH if question.words else _SLOW_GROWTH)
+        end = -(-below // RUN)
+        # The newest run is not full yet: what there is in it would be too little for the rate of a whole one.
+        return cls(end, growth=_GROWTH if question.words else _SLOW_GROWTH, runs=below / RUN - end)
 
     def window(self, rows: int, hits: int) -> Window:
         """The next window: as much as will give these hits, and no more of these rows than a probe may look at."""
@@ -76,7 +77,7 @@ class Walk:
         return replace(self, end=window.first, runs=runs, looked=looked, found=self.found + len(probed.hits))
 
     def _width(self, rows: int, hits: int) -> float:
-        if self.looked < _ENOUGH:
+        if not self.looked:
             return self.runs * self.growth
         by_rows = _FILLED * rows / self.looked
         by_hits = _MORE * hits / self.found if self.found else by_rows
