@@ -44,6 +44,8 @@ class Run:
                 stderr=subprocess.STDOUT,
                 env=self.environment,
                 start_new_session=True,
+                # Under nohup the tests ignore SIGHUP, and a child would inherit that.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
             )
 
     def ready(self) -> Stack:
