@@ -19,7 +19,6 @@ from auth_service.store.service_accounts import NewServiceAccount
 from shared.grpc import process
 from shared.grpc.process import Command
 
-gc.freeze()
 gc.enable()
 
 

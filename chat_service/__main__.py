@@ -13,7 +13,6 @@ from chat_service import server
 from chat_service.config import ChatConfig
 from shared.grpc import process
 
-gc.freeze()
 gc.enable()
 
 if __name__ == "__main__":
